@@ -1,0 +1,124 @@
+"""
+A backend: one configured destination, as a value.
+
+Everything that an attempt needs to know about where it goes stands here; nothing here
+changes.  A change is a new value in a new snapshot of the configuration, so a request
+under way keeps what it had.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+#: Defaults of failover.md, "Time"; seconds.
+DEFAULTS: dict[str, float] = {
+    "connect_timeout": 5.0,
+    "first_byte_timeout": 60.0,
+    "first_content_timeout": 60.0,
+    "idle_timeout": 120.0,
+    "answer_timeout": 600.0,
+    "ping_timeout": 300.0,
+    "stream_lifetime": 3600.0,
+    "tail_timeout": 2.0,
+}
+
+
+@frozen
+class Patience:
+    """
+    How long one backend may take, in seconds; ``None`` where the file says nothing.
+
+    An explicit ``request_timeout`` stands for all of them but ``stream_lifetime``,
+    ``ping_timeout`` and ``tail_timeout``; an explicit single value wins over it.
+    """
+
+    request_timeout: float | None = None
+    connect_timeout: float | None = None
+    first_byte_timeout: float | None = None
+    first_content_timeout: float | None = None
+    idle_timeout: float | None = None
+    answer_timeout: float | None = None
+    ping_timeout: float | None = None
+    stream_lifetime: float | None = None
+    tail_timeout: float | None = None
+
+    def explicit(self, name: str) -> float | None:
+        """What the file says of *name* (``"idle_timeout"``), directly or by ``request_timeout``."""
+        single: float | None = getattr(self, name)
+        if single is not None or name in ("ping_timeout", "stream_lifetime", "tail_timeout"):
+            return single
+        if name == "connect_timeout" and self.request_timeout is not None:
+            return min(DEFAULTS[name], self.request_timeout)
+        return self.request_timeout
+
+    def seconds(self, name: str) -> float:
+        """The time in force for *name*."""
+        explicit = self.explicit(name)
+        return DEFAULTS[name] if explicit is None else explicit
+
+
+@frozen
+class Tls:
+    """
+    How a backend's certificate is checked; backends with equal settings share contexts.
+
+    ``ca_pem`` is the content of ``ssl_ca_file`` (read by :mod:`yallmp.files`).
+    """
+
+    verify: bool = True
+    ca_pem: bytes | None = field(default=None, repr=False)
+
+
+@frozen
+class Backend:
+    """
+    One destination for one model name.
+
+    ``sends`` is the model name for upstream, already without its provider's prefix; it
+    is ``None`` for a backend without a model of its own, which is asked for
+    ``model_name``.  In the names of wildcard backends ``*`` stands for the rest of the
+    name that the client asked for.  ``extra_body`` holds values as JSON text.
+    """
+
+    name: str
+    model_name: str
+    api_base: str = ""
+    api_key: str | None = field(default=None, repr=False)
+    sends: str | None = None
+    api_type: str = "openai"
+    supports_reasoning: bool = False
+    mock_response: str | None = None
+    weight: float = 1.0
+    order: int = 0
+    patience: Patience = Patience()
+    extra_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    extra_body: tuple[tuple[str, str], ...] = ()
+    drop_params: tuple[str, ...] = ()
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    pass_headers: tuple[str, ...] = ()
+    tls: Tls = Tls()
+    max_in_flight: int | None = None
+    queue_timeout: float = 5.0
+    log_requests: str | None = None
+    registered: bool = False
+    created: int = 0
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether the name is a pattern (``openai/*``) rather than one model."""
+        return self.model_name.endswith("*")
+
+    def upstream_model(self, asked: str) -> str:
+        """
+        The model name to send for a client that asked for *asked*.
+
+        >>> Backend("b", "openai/*").upstream_model("openai/gpt-4o")
+        'gpt-4o'
+        """
+        if not self.is_wildcard:
+            return self.sends or self.model_name
+        prefix = self.model_name[:-1]
+        rest = asked[len(prefix) :] if asked.startswith(prefix) else asked
+        if self.sends is None:
+            return rest
+        return self.sends[:-1] + rest if self.sends.endswith("*") else self.sends

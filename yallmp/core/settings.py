@@ -1,0 +1,132 @@
+"""
+The configuration as values: what every other module reads.
+
+Paths and defaults are those of ``docs/configuration.md``.  :mod:`yallmp.core.config`
+makes one :class:`Config` from a file; registration at run time makes a new one with
+``attrs.evolve``.  Times are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from yallmp.core.backend import Backend
+
+MIB = 1024 * 1024
+
+
+@frozen
+class Router:
+    """``router_settings``: how failures are met."""
+
+    num_retries: int = 1
+    deadline: float = 600.0
+    retry_after_max: float = 2.0
+    stream_headers_after: float | None = 20.0
+    sse_keepalive: float | None = 15.0
+
+
+@frozen
+class Fallbacks:
+    """
+    What serves a model when its own backends do not, by model name, in order.
+
+    ``aliases`` is ``model_group_alias``: another name for a model.
+    """
+
+    by_model: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    default: tuple[str, ...] = ()
+    context_window: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    content_policy: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+
+
+@frozen
+class Server:
+    """Where we listen; ``listen`` is a Twisted endpoint string in place of the other two."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    listen: str | None = None
+
+
+@frozen
+class Key:
+    """One of ``api_keys``; ``models`` limits what it may ask for (``None``: everything)."""
+
+    name: str
+    secret: str = field(repr=False)
+    models: tuple[str, ...] | None = None
+
+
+@frozen
+class Access:
+    """Who may do what (``docs/security.md``)."""
+
+    keys: tuple[Key, ...] = ()
+    admin_key: str | None = field(default=None, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    private_backends: bool = True
+
+
+@frozen
+class Limits:
+    """What one request or answer may take, in bytes and seconds."""
+
+    max_body_bytes: int = 32 * MIB
+    max_response_bytes: int = 64 * MIB
+    max_event_bytes: int = 16 * MIB
+    max_head_bytes: int = 16 * 1024
+    max_head_fields: int = 100
+    max_target_bytes: int = 8 * 1024
+    head_timeout: float = 10.0
+    upstream_idle: float = 30.0
+
+
+@frozen
+class Logging:
+    """
+    ``logging``: what is recorded and for how long.
+
+    ``bodies`` is ``None`` for everything, otherwise the bytes of each body that are
+    kept (``none`` in the file is 0).
+    """
+
+    directory: str = "logs"
+    requests: str = "on"
+    bodies: int | None = None
+    format: str = "text"
+    level: str = "info"
+    max_age: float = 7 * 86400.0
+    max_total_bytes: int = 1024 * MIB
+    queue_bytes: int = 64 * MIB
+
+
+@frozen
+class Notice:
+    """
+    Something about a configuration that its owner should read.
+
+    ``level`` is ``"warning"`` or ``"info"`` (errors do not make a :class:`Config`).
+    """
+
+    text: str
+    level: str = "warning"
+
+
+@frozen
+class Config:
+    """A whole configuration, checked; one immutable snapshot is in force at a time."""
+
+    backends: tuple[Backend, ...] = ()
+    fallbacks: Fallbacks = Fallbacks()
+    router: Router = Router()
+    server: Server = Server()
+    access: Access = Access()
+    limits: Limits = Limits()
+    logging: Logging = Logging()
+    enable_responses_endpoint: bool = False
+    drain_timeout: float = 30.0
+    persist: str | None = None
+    notices: tuple[Notice, ...] = ()
