@@ -1,0 +1,38 @@
+"""
+Whole answers of our own: JSON, and errors in OpenAI's shape.
+
+What a backend answers goes through :mod:`yallmp.downstream`; everything that we say
+ourselves goes through here, so that there is one shape.
+"""
+
+from __future__ import annotations
+
+import json
+
+from twisted.web.iweb import IRequest
+
+from yallmp.core.errors import HeaderList, ProxyError, error_body
+
+
+def send_body(request: IRequest, status: int, body: bytes, headers: HeaderList = ()) -> None:
+    """Send *body*, which is JSON, and finish; *headers* replace ones of the same name."""
+    request.setResponseCode(status)
+    request.setHeader(b"content-type", b"application/json")
+    for name, value in headers:
+        request.setHeader(name, value)
+    request.setHeader(b"content-length", b"%d" % len(body))
+    if request.method != b"HEAD":
+        request.write(body)
+    request.finish()
+
+
+def send_json(
+    request: IRequest, value: object, status: int = 200, headers: HeaderList = ()
+) -> None:
+    """Send *value* as JSON and finish the request."""
+    send_body(request, status, json.dumps(value).encode(), headers)
+
+
+def send_error(request: IRequest, error: ProxyError, headers: HeaderList = ()) -> None:
+    """Send *error* in OpenAI's shape, with its own headers and *headers*, and finish."""
+    send_body(request, error.status, error_body(error), error.headers + headers)
