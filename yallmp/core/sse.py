@@ -1,0 +1,120 @@
+r"""
+Server-sent events: bytes in, events out, no I/O.
+
+A stream is lines; a line ends with LF, CRLF or CR; an empty line ends an event (WHATWG
+HTML, "Server-sent events").  Reads may split a stream anywhere: inside a character, a
+line, even inside a CRLF.  :class:`Parser` gives back whole events only, each with its
+bytes as they came, so that a relay can pass on or drop an event as one; joined, the
+bytes of all events and of what is pending are exactly what came in.
+
+One thing is subtle: a CR that ends the last read may be half a CRLF.  Where it ends an
+event, the event is given out at once (a token must not wait), and the LF, when it comes,
+leads the next event's bytes, where it counts as an empty line before it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import field, frozen
+
+_EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+#: An event's end is at most this long, less one: how far back to look again.
+_OVERLAP = 3
+
+
+class EventTooLargeError(ValueError):
+    """An event is larger than the limit; the stream cannot be followed."""
+
+
+@frozen
+class ServerEvent:
+    """
+    One event.
+
+    ``raw`` is its bytes with the empty line that ends it; ``data`` is its ``data``
+    lines joined with LF, or ``None`` if it has none (a comment, say); ``name`` is its
+    ``event`` field.
+    """
+
+    raw: bytes = field(repr=False)
+    data: bytes | None
+    name: bytes = b""
+
+
+class Parser:
+    """
+    Cuts a stream into events.
+
+    :param max_event_bytes: the size from which on an event is an error.
+    """
+
+    def __init__(self, max_event_bytes: int) -> None:
+        self._limit = max_event_bytes
+        self._pending = bytearray()
+        self._seen = 0
+        self._first = True
+
+    def feed(self, data: bytes) -> list[ServerEvent]:
+        """
+        The events that *data* completes.
+
+        :raises EventTooLargeError: what is pending is over the limit.
+        """
+        self._pending += data
+        events = []
+        end = self._next_end()
+        while end:
+            events.append(self._take(end))
+            end = self._next_end()
+        if len(self._pending) > self._limit:
+            raise EventTooLargeError(f"an event is larger than {self._limit} bytes")
+        return events
+
+    def close(self) -> list[ServerEvent]:
+        """
+        What is left when the body has ended: an event without its empty line, or nothing.
+
+        Many servers leave the last empty line out; the event is given its missing end.
+        """
+        if not bytes(self._pending).strip():
+            return []
+        self._pending += b"\n\n"
+        return [self._take(len(self._pending))]
+
+    def _next_end(self) -> int:
+        found = _EVENT_END.search(self._pending, max(0, self._seen - _OVERLAP))
+        self._seen = 0 if found else len(self._pending)
+        return found.end() if found else 0
+
+    def _take(self, end: int) -> ServerEvent:
+        raw = bytes(self._pending[:end])
+        del self._pending[:end]
+        text = raw.removeprefix(_BOM) if self._first else raw
+        self._first = False
+        return _event(raw, text)
+
+
+def _event(raw: bytes, text: bytes) -> ServerEvent:
+    data: list[bytes] = []
+    name = b""
+    for line in _LINE_END.split(text):
+        key, _, value = line.partition(b":")
+        if key == b"data":
+            data.append(value.removeprefix(b" "))
+        elif key == b"event":
+            name = value.removeprefix(b" ")
+    return ServerEvent(raw, b"\n".join(data) if data else None, name)
+
+
+def event_bytes(data: bytes, name: bytes = b"") -> bytes:
+    """An event with *data* (without line ends) as bytes to send."""
+    head = b"event: %s\n" % name if name else b""
+    return b"%sdata: %s\n\n" % (head, data)
+
+
+def comment_bytes(text: bytes) -> bytes:
+    """A comment: keeps what lies between awake, and means nothing to a client."""
+    return b": %s\n\n" % text
