@@ -4,7 +4,16 @@ What may have a second implementation, and what its users rely on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zope.interface import Interface
+
+from yallmp.core.asked import Asked
+from yallmp.core.backend import Backend
+from yallmp.core.errors import ProxyError
+from yallmp.core.exchange import Splice
+from yallmp.core.gate import Checked, Inspector
+from yallmp.core.sse import ServerEvent
 
 
 class IRecorder(Interface):
@@ -31,3 +40,32 @@ class IRecorder(Interface):
 
     def error(name: str, data: bytes) -> None:
         """Write the error log *name* at once and whole."""
+
+
+class IApiType(Interface):
+    """
+    How a kind of backend speaks (``api_type`` in the configuration).
+
+    Every method is pure and never blocks; none raises for anything that a backend sent.
+    """
+
+    def target(asked: Asked, query: str, backend: Backend) -> str:
+        """The whole URL for an attempt; *query* is the client's, without the question mark."""
+
+    def splices(asked: Asked, model: str, backend: Backend) -> tuple[Splice, ...]:
+        """The changes to the client's body; *model* is the name that *backend* is asked for."""
+
+    def inspector(asked: Asked) -> Inspector:
+        """A fresh inspector for a streamed answer to *asked*."""
+
+    def check(asked: Asked, body: bytes) -> Checked:
+        """What a whole answer is: no more than a look at it."""
+
+    def assembled(asked: Asked, events: Sequence[ServerEvent]) -> bytes | None:
+        """The whole answer that the events of a stream amount to; ``None`` if they do not."""
+
+    def exploded(asked: Asked, body: bytes) -> bytes | None:
+        """The stream that a whole answer amounts to; ``None`` if it does not."""
+
+    def error_event(asked: Asked, error: ProxyError) -> bytes:
+        """The event that tells a client in mid-stream of a :class:`ProxyError`."""

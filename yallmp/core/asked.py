@@ -1,0 +1,94 @@
+"""
+What a client asks for: its request, understood once.
+
+:func:`understand` is the edge at which a body becomes a value; nothing behind it parses
+the body again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import field, frozen
+
+from yallmp.core.errors import MissingParameter, RequestFault
+from yallmp.core.jsonbody import Document
+
+
+@frozen
+class Endpoint:
+    """
+    One forwarded path of the API.
+
+    ``path`` is without its ``/v1``; ``promises`` is the list that every good answer has
+    (``None``: the shape is checked in another way); ``needs`` a list that every request has.
+    """
+
+    name: str
+    path: str
+    promises: str | None
+    needs: str | None = None
+
+
+CHAT = Endpoint("chat", "/chat/completions", "choices", needs="messages")
+COMPLETIONS = Endpoint("completions", "/completions", "choices")
+EMBEDDINGS = Endpoint("embeddings", "/embeddings", "data")
+RERANK = Endpoint("rerank", "/rerank", "results")
+MODERATIONS = Endpoint("moderations", "/moderations", "results")
+RESPONSES = Endpoint("responses", "/responses", None)
+ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, RERANK, MODERATIONS, RESPONSES)
+
+
+@frozen
+class Asked:
+    """
+    A request that can be forwarded.
+
+    ``model`` is the name as the client wrote it; ``choices`` how many answers it wants;
+    ``wants_usage`` whether its stream is to end with an event that tells the usage.
+    """
+
+    endpoint: Endpoint
+    document: Document = field(repr=False)
+    model: str
+    stream: bool = False
+    choices: int = 1
+    wants_usage: bool = False
+
+
+def understand(endpoint: Endpoint, document: Document) -> Asked:
+    """
+    Check what every request must have.
+
+    :raises MissingParameter: no usable ``model``, or for chat no ``messages``.
+    :raises RequestFault: ``stream`` is neither a boolean nor null.
+    """
+    model = document.get("model")
+    if not isinstance(model, str) or not model:
+        raise MissingParameter("The body needs a 'model': a non-empty string.", param="model")
+    if endpoint.needs:
+        _check_list(document, endpoint.needs)
+    stream = document.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise RequestFault("'stream' must be true, false or null.", param="stream")
+    return Asked(
+        endpoint, document, model, bool(stream), _choices(document), _wants_usage(document)
+    )
+
+
+def _check_list(document: Document, name: str) -> None:
+    value = document.get(name)
+    if not isinstance(value, list) or not value:
+        raise MissingParameter(f"The body needs {name!r}: a non-empty list.", param=name)
+
+
+def _choices(document: Document) -> int:
+    n, prompt = document.get("n"), document.get("prompt")
+    each = n if isinstance(n, int) and n > 0 else 1
+    several = isinstance(prompt, list) and bool(prompt) and isinstance(prompt[0], (str, list))
+    return each * (len(prompt) if several else 1)
+
+
+def _wants_usage(document: Document) -> bool:
+    options: Any = document.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True

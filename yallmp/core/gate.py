@@ -1,0 +1,216 @@
+"""
+What of a stream may go on, and what the stream came to.
+
+Before the *commit* (the first event with content) everything is held, and any failure
+leads on to the next backend.  From the commit on whole events go on as they come: the
+bytes of one read leave together, an event that is still incomplete waits for its rest,
+so that whatever breaks the stream never leaves half an event at the client.
+
+What an event means is the api type's affair: its inspector says what it has seen
+(:class:`Seen`), the :class:`Gate` decides what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Protocol
+
+from attrs import define, field, frozen
+
+from yallmp.core.exchange import Usage
+from yallmp.core.problems import Problem, Reason
+from yallmp.core.sse import EventTooLargeError, Parser, ServerEvent
+
+#: Without content so far, this much commits all the same; bytes.
+HELD_MAX = 64 * 1024
+
+
+class Kind(Enum):
+    """What an event is to the gate."""
+
+    EMPTY = "empty"
+    CONTENT = "content"
+    DONE = "done"
+    ERROR = "error"
+    MALFORMED = "malformed"
+
+
+@frozen
+class Seen:
+    """
+    What an inspector saw in an event.
+
+    ``error`` is the backend's error object; ``harmless`` tells that a malformed event
+    cannot have carried content.
+    """
+
+    kind: Kind
+    error: Any = None
+    harmless: bool = False
+
+
+@frozen
+class Checked:
+    """What a whole answer is; ``error`` is an error object inside it, if it has one."""
+
+    ok: bool
+    message: str = ""
+    error: Any = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+class Inspector(Protocol):
+    """
+    Looks at one streamed answer, event by event, and knows how far it is.
+
+    Stateful and pure; an api type makes one for each attempt.
+    """
+
+    @property
+    def finished(self) -> bool:
+        """Whether the formal end, if it comes now, ends a whole answer."""
+
+    @property
+    def expects_no_more(self) -> bool:
+        """Whether the answer is whole even if its formal end never comes."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """The last finish reason that was seen."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token usage that was told."""
+
+    @property
+    def closing(self) -> bytes:
+        """The formal end, for a backend that leaves it out."""
+
+    def see(self, event: ServerEvent) -> Seen:
+        """What *event* is."""
+
+
+@define
+class Release:
+    """
+    What one read led to.
+
+    ``data`` may go to the client; ``problem`` means that the stream is broken (before
+    the commit: that the attempt failed), ``done`` that it is complete.  ``alive`` tells
+    of an event that shows a backend at work before it has content (a comment, a ping),
+    ``content`` of one that had content.
+    """
+
+    data: bytes = b""
+    problem: Problem | None = None
+    done: bool = False
+    alive: bool = False
+    content: bool = False
+    dropped: int = 0
+
+
+@define
+class Gate:
+    """
+    Follows one stream.
+
+    :param error_problem: makes a problem of a backend's error object.
+    """
+
+    inspector: Inspector
+    max_event_bytes: int
+    error_problem: Callable[[Any], Problem]
+    committed: bool = False
+    over: bool = False
+    _held: bytearray = field(factory=bytearray)
+    _parser: Parser = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._parser = Parser(self.max_event_bytes)
+
+    def feed(self, data: bytes) -> Release:
+        """What may go on now that *data* has come."""
+        try:
+            events = self._parser.feed(data)
+        except EventTooLargeError as error:
+            return self._broken(Release(), Problem(Reason.INVALID, str(error)))
+        return self._follow(events)
+
+    def end(self) -> Release:
+        """What follows from the body's clean end."""
+        release = self._follow(self._parser.close())
+        if self.over:
+            return release
+        if self.inspector.expects_no_more:
+            return self._done(release, self.inspector.closing)
+        return self._broken(release, self._early_end())
+
+    def complete(self) -> Release:
+        """The formal end, for a finished answer whose backend does not send it."""
+        return self._done(Release(), self.inspector.closing)
+
+    def _early_end(self) -> Problem:
+        if self.committed:
+            return Problem(Reason.INCOMPLETE, "the stream ended before the answer was whole")
+        return Problem(Reason.INVALID, "the stream ended without content")
+
+    def _follow(self, events: list[ServerEvent]) -> Release:
+        release = Release()
+        out = bytearray()
+        for event in events:
+            if self.over:
+                break
+            self._one(event, self.inspector.see(event), out, release)
+        release.data = bytes(out) + release.data
+        return release
+
+    def _one(self, event: ServerEvent, seen: Seen, out: bytearray, release: Release) -> None:
+        if seen.kind is Kind.ERROR:
+            self._broken(release, self.error_problem(seen.error))
+        elif seen.kind is Kind.MALFORMED:
+            self._malformed(seen, release)
+        elif seen.kind is Kind.DONE:
+            self._formal_end(event, out, release)
+        else:
+            self._pass_on(event, seen, out, release)
+
+    def _malformed(self, seen: Seen, release: Release) -> None:
+        release.dropped += 1
+        if not seen.harmless:
+            self._broken(release, Problem(Reason.INVALID, "an event of the stream is not JSON"))
+
+    def _formal_end(self, event: ServerEvent, out: bytearray, release: Release) -> None:
+        if not self.inspector.finished:
+            self._broken(release, self._early_end())
+            return
+        self._commit(out, release)
+        out += event.raw
+        self._done(release)
+
+    def _pass_on(self, event: ServerEvent, seen: Seen, out: bytearray, release: Release) -> None:
+        release.alive = True
+        if self.committed:
+            out += event.raw
+        else:
+            self._held += event.raw
+        if seen.kind is Kind.CONTENT or len(self._held) > HELD_MAX:
+            release.content = True
+            self._commit(out, release)
+
+    def _commit(self, out: bytearray, release: Release) -> None:
+        self.committed = True
+        out += self._held
+        self._held.clear()
+
+    def _broken(self, release: Release, problem: Problem) -> Release:
+        release.problem = problem
+        self.over = True
+        return release
+
+    def _done(self, release: Release, closing: bytes = b"") -> Release:
+        release.data += closing
+        release.done = True
+        self.over = True
+        return release

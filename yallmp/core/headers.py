@@ -1,0 +1,103 @@
+"""
+Which headers pass, and which are ours.
+
+Towards a backend a closed list passes, so that no credential, cookie or hop-by-hop
+header of a client ever leaves; from a backend everything passes but what belongs to its
+own connection, its own site or the message's framing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from yallmp.core.backend import Backend
+from yallmp.core.exchange import HeaderPairs
+
+_PASS_UP = {
+    b"content-type", b"accept", b"user-agent", b"idempotency-key", b"traceparent",
+    b"tracestate", b"x-request-id",
+}  # fmt: skip
+_PASS_UP_PREFIX = b"x-stainless-"
+_DIALECT = {
+    "openai": {b"openai-beta"},
+    "anthropic": {b"anthropic-version", b"anthropic-beta"},
+}
+HOP_BY_HOP = {
+    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
+    b"proxy-connection", b"te", b"trailer", b"trailers", b"transfer-encoding", b"upgrade",
+}  # fmt: skip
+#: Not even ``pass_headers`` lets these through: they are the connection's, or ours to set.
+_NEVER_UP = HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", b"authorization"}
+_STAYS_DOWN = HOP_BY_HOP | {
+    b"set-cookie", b"server", b"date", b"alt-svc", b"strict-transport-security",
+    b"content-length", b"content-encoding", b"x-request-id", b"x-yallmp-id",
+}  # fmt: skip
+_STAYS_DOWN_PREFIXES = (b"access-control-", b"x-yallmp-")
+
+
+def for_backend(headers: HeaderPairs, backend: Backend, *, repeat: bool) -> HeaderPairs:
+    """
+    The headers of an upstream request, without those of the message's framing.
+
+    :param headers: what the client sent.
+    :param repeat: whether this goes to the backend that an ``idempotency-key`` was
+        already sent to (or to the first one).
+    """
+    extra = tuple((name.lower().encode(), value.encode()) for name, value in backend.extra_headers)
+    replaced = {name for name, _ in extra}
+    passed = [
+        (name.lower(), value)
+        for name, value in headers
+        if _passes_up(name.lower(), backend, repeat) and name.lower() not in replaced
+    ]
+    if not any(name == b"content-type" for name, _ in (*passed, *extra)):
+        passed.append((b"content-type", b"application/json"))
+    return (*passed, *_own(backend, replaced), *extra)
+
+
+def _own(backend: Backend, replaced: set[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    yield b"accept-encoding", b"identity"
+    if backend.api_key and b"authorization" not in replaced:
+        yield b"authorization", b"Bearer " + backend.api_key.encode()
+
+
+def _passes_up(name: bytes, backend: Backend, repeat: bool) -> bool:
+    if name == b"idempotency-key":
+        return repeat
+    return (
+        name in _PASS_UP
+        or name.startswith(_PASS_UP_PREFIX)
+        or name in _DIALECT.get(backend.api_type, ())
+        or (name.decode("latin-1") in backend.pass_headers and name not in _NEVER_UP)
+    )
+
+
+def for_client(headers: HeaderPairs) -> HeaderPairs:
+    """
+    The headers of a backend's answer that its client gets.
+
+    Repeated ones stay repeated; the backend's ``x-request-id`` becomes
+    ``x-yallmp-upstream-request-id``.
+    """
+    lowered = [(name.lower(), value) for name, value in headers]
+    named = {
+        token.strip().lower()
+        for name, value in lowered
+        if name == b"connection"
+        for token in value.split(b",")
+    }
+    passed = [(name, value) for name, value in lowered if _passes_down(name) and name not in named]
+    ids = [(b"x-yallmp-upstream-request-id", v) for name, v in lowered if name == b"x-request-id"]
+    return (*passed, *ids[:1])
+
+
+def _passes_down(name: bytes) -> bool:
+    return name not in _STAYS_DOWN and not name.startswith(_STAYS_DOWN_PREFIXES)
+
+
+def media_type(headers: HeaderPairs) -> bytes:
+    """The media type of a message, in lower case, without parameters; empty if it has none."""
+    for name, value in headers:
+        if name.lower() == b"content-type":
+            return value.partition(b";")[0].strip().lower()
+    return b""

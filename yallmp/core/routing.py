@@ -1,0 +1,86 @@
+"""
+Routes: the backends for one request, in order.
+
+The model's own group comes first, then the groups of its fallbacks; fallbacks are not
+transitive, and a backend stands in a route once.  Within a group lower ``order`` comes
+first, and backends of the same order share the load: their order is drawn by ``weight``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attrs import frozen
+
+from yallmp.core.backend import Backend
+from yallmp.core.registry import Catalog
+
+
+@frozen
+class Route:
+    """
+    Where a request goes.
+
+    ``model`` is the configured name that ``asked`` led to, for ``reason``.  ``legs`` are
+    the backends in order; ``context`` and ``policy`` those that are tried only after a
+    context that is too long, or a content filter.
+    """
+
+    model: str
+    asked: str
+    reason: str
+    legs: tuple[Backend, ...]
+    context: tuple[Backend, ...] = ()
+    policy: tuple[Backend, ...] = ()
+
+    @property
+    def every(self) -> tuple[Backend, ...]:
+        """All backends that may come to serve the request, in order."""
+        return tuple(_once([*self.legs, *self.context, *self.policy]))
+
+    def sends(self, backend: Backend) -> str:
+        """The model name for *backend*: for a wildcard of its own the rest of what was asked."""
+        own = backend.model_name == self.model
+        return backend.upstream_model(self.asked if own else backend.model_name)
+
+
+def route_for(catalog: Catalog, asked: str, draw: Callable[[], float]) -> Route:
+    """
+    The route for the model *asked* for.
+
+    :param draw: gives random numbers, 0 ≤ x < 1.
+    :raises ModelNotFound: no such model.
+    """
+    found = catalog.find(asked)
+
+    def groups(names: Iterable[str]) -> tuple[Backend, ...]:
+        return tuple(_once(b for name in names for b in arranged(catalog.group(name), draw)))
+
+    model = found.model_name
+    return Route(
+        model=model,
+        asked=found.asked,
+        reason=found.reason,
+        legs=groups([model, *catalog.fallbacks(model)]),
+        context=groups(catalog.context_window_fallbacks(model)),
+        policy=groups(catalog.content_policy_fallbacks(model)),
+    )
+
+
+def arranged(group: Iterable[Backend], draw: Callable[[], float]) -> list[Backend]:
+    """
+    *group* by ``order``, and within one order drawn by weight.
+
+    Each backend gets the key ``u ** (1 / weight)``; sorting by it, largest first, picks
+    each place in proportion to the weights (Efraimidis and Spirakis, 2006).
+    """
+    keyed = [(b.order, -(draw() ** (1 / b.weight)) if b.weight > 0 else 0.0, b) for b in group]
+    return [b for _, _, b in sorted(keyed, key=lambda key: key[:2])]
+
+
+def _once(backends: Iterable[Backend]) -> Iterable[Backend]:
+    seen: set[str] = set()
+    for backend in backends:
+        if backend.name not in seen:
+            seen.add(backend.name)
+            yield backend
