@@ -1,0 +1,204 @@
+"""
+What is configured right now.
+
+The :class:`Registry` holds the one :class:`~yallmp.core.catalog.Catalog` in force.  A
+reload, a registration and a removal each make a new one and put it in place of the old
+one, whole, so a request under way keeps what it started with.
+
+Models registered at run time are remembered beside the configuration, and applied again
+to the next one that is loaded, unless its file names them: then the file is right.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from attrs import evolve, frozen
+
+from yallmp.core.backend import Backend
+from yallmp.core.catalog import MAX_NAME, Catalog, Found, Listed, name_problem
+from yallmp.core.errors import Conflict, NotFound
+from yallmp.core.secrets import Secrets, secrets_of
+from yallmp.core.settings import Config, Fallbacks
+
+__all__ = [
+    "MAX_NAME", "Catalog", "Found", "InFlight", "Listed", "Registered", "Registration",
+    "Registry", "name_problem",
+]  # fmt: skip
+
+
+@frozen
+class Registration:
+    """
+    A model to be served from now on, with all its backends.
+
+    ``fallbacks`` is ``None`` to leave them as they are.
+    """
+
+    backends: tuple[Backend, ...]
+    fallbacks: tuple[str, ...] | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The name that clients ask for; all backends have it."""
+        return self.backends[0].model_name
+
+
+@frozen
+class Registered:
+    """What a registration came to; ``fallbacks`` are those now in force, known or not."""
+
+    model: str
+    replaced: bool
+    fallbacks: tuple[str, ...]
+
+
+class InFlight:
+    """How many requests each backend has under way, by its name."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def begin(self, backend_name: str) -> None:
+        """A request goes to the backend."""
+        self._counts[backend_name] += 1
+
+    def end(self, backend_name: str) -> None:
+        """A request that went to the backend is over, whatever it came to."""
+        self._counts[backend_name] -= 1
+        if self._counts[backend_name] <= 0:
+            del self._counts[backend_name]
+
+    def count(self, backend_name: str) -> int:
+        """How many are under way."""
+        return self._counts[backend_name]
+
+    @property
+    def total(self) -> int:
+        """How many are under way in all."""
+        return self._counts.total()
+
+
+class Registry:
+    """The holder of the catalogue in force, and of what only lives in this process."""
+
+    def __init__(self, config: Config) -> None:
+        self.in_flight = InFlight()
+        self._secrets = Secrets()
+        self._registrations: dict[str, Registration] = {}
+        self._publish(config)
+
+    def _publish(self, config: Config) -> None:
+        self.catalog = Catalog(config)
+        self._secrets.update(secrets_of(config))
+
+    @property
+    def registrations(self) -> tuple[Registration, ...]:
+        """The models registered at run time, oldest first."""
+        return tuple(self._registrations.values())
+
+    def secrets(self) -> frozenset[str]:
+        """Every secret this process knows: those in force, and the latest 1,000 retired."""
+        return self._secrets.known
+
+    def replace(self, config: Config) -> None:
+        """Put *config* in force; registered models stay, unless it names them itself."""
+        named = {backend.model_name for backend in config.backends}
+        kept = {n: r for n, r in self._registrations.items() if n not in named}
+        self._registrations = kept
+        for registration in kept.values():
+            config = with_registration(config, registration)
+        self._publish(config)
+
+    def register(self, registration: Registration) -> Registered:
+        """Serve a model from now on, in place of all that had its name."""
+        model, before = registration.model_name, self.catalog.config
+        replaced = any(backend.model_name == model for backend in before.backends)
+        self._remember(registration)
+        self._publish(with_registration(before, registration))
+        return Registered(model, replaced, in_force(self.catalog.config.fallbacks, model))
+
+    def _remember(self, registration: Registration) -> None:
+        old = self._registrations.pop(registration.model_name, None)
+        if registration.fallbacks is None and old is not None:
+            registration = evolve(registration, fallbacks=old.fallbacks)
+        self._registrations[registration.model_name] = registration
+
+    def remove(self, model_name: str) -> None:
+        """
+        Stop serving a model, and forget what it falls back to.
+
+        :raises NotFound: there is no such model.
+        :raises Conflict: others still fall back to it; the message names them.
+        """
+        config = self.catalog.config
+        users = sorted(set(dependents(config.fallbacks, model_name)))
+        if not _is_named(config, model_name):
+            raise NotFound(
+                f"No model is called {model_name!r}; GET /admin/models lists them.", param="name"
+            )
+        if users:
+            raise Conflict(f"{model_name!r} is still needed by {', '.join(users)}.", param="name")
+        self._registrations.pop(model_name, None)
+        self._publish(without(config, model_name))
+
+
+def with_registration(config: Config, registration: Registration) -> Config:
+    """*config* with a registered model in it, in the place of one that it replaces."""
+    model = registration.model_name
+    others = [b for b in config.backends if b.model_name != model]
+    at = next((i for i, b in enumerate(config.backends) if b.model_name == model), len(others))
+    new = _uniquely_named(registration.backends, {b.name for b in others})
+    fallbacks = config.fallbacks
+    if registration.fallbacks is not None:
+        own = {**dict(fallbacks.by_model), model: registration.fallbacks}
+        fallbacks = evolve(fallbacks, by_model=tuple(own.items()))
+    return evolve(config, backends=(*others[:at], *new, *others[at:]), fallbacks=fallbacks)
+
+
+def _uniquely_named(backends: Iterable[Backend], taken: set[str]) -> Iterator[Backend]:
+    """*backends*, those whose name is *taken* called ``name#2`` and so on."""
+    for backend in backends:
+        name, number = backend.name, 1
+        while name in taken:
+            number += 1
+            name = f"{backend.name}#{number}"
+        taken = {*taken, name}
+        yield evolve(backend, name=name)
+
+
+def without(config: Config, model_name: str) -> Config:
+    """*config* without a model and its lists of fallbacks."""
+    lists = config.fallbacks
+    fallbacks = evolve(
+        lists,
+        by_model=tuple(pair for pair in lists.by_model if pair[0] != model_name),
+        context_window=tuple(pair for pair in lists.context_window if pair[0] != model_name),
+        content_policy=tuple(pair for pair in lists.content_policy if pair[0] != model_name),
+    )
+    backends = tuple(b for b in config.backends if b.model_name != model_name)
+    return evolve(config, backends=backends, fallbacks=fallbacks)
+
+
+def in_force(fallbacks: Fallbacks, model_name: str) -> tuple[str, ...]:
+    """What *model_name* falls back to as configured, with names that are not known (yet)."""
+    return dict(fallbacks.by_model).get(model_name, fallbacks.default)
+
+
+def dependents(fallbacks: Fallbacks, model_name: str) -> Iterator[str]:
+    """Who falls back to *model_name*, in words."""
+    lists = (*fallbacks.by_model, *fallbacks.context_window, *fallbacks.content_policy)
+    for name, members in lists:
+        if model_name in members and name != model_name:
+            yield repr(name)
+    if model_name in fallbacks.default:
+        yield "default_fallbacks"
+    for alias, target in fallbacks.aliases:
+        if target == model_name:
+            yield f"the alias {alias!r}"
+
+
+def _is_named(config: Config, model_name: str) -> bool:
+    entries = any(backend.model_name == model_name for backend in config.backends)
+    return entries or any(name == model_name for name, _ in config.fallbacks.by_model)

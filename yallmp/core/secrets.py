@@ -1,0 +1,60 @@
+"""
+The secrets that this process knows, so that they can be replaced wherever they appear.
+
+A secret stays known after a reload or a registration has taken it out of force: records
+of requests that used it are still being written, and backends may still repeat it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from attrs import Factory, define, field
+
+from yallmp.core.settings import Config
+
+#: How many secrets that are no longer in force are remembered, the latest.
+MAX_RETIRED = 1000
+
+_SECRET_NAME = re.compile(
+    r"(?:^|[-_])(?:token|secret|key|apikey|auth|authorization|password|cookie)(?:[-_]|$)", re.I
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether the value of a header or query parameter called *name* is a secret."""
+    return _SECRET_NAME.search(name) is not None and name.lower() != "idempotency-key"
+
+
+def secrets_of(config: Config) -> frozenset[str]:
+    """Every secret in *config*: all keys, and headers and query values named like secrets."""
+    keys = [key.secret for key in config.access.keys]
+    values = [config.access.admin_key, *keys, *_of_backends(config)]
+    return frozenset(value for value in values if value)
+
+
+def _of_backends(config: Config) -> Iterator[str | None]:
+    for backend in config.backends:
+        yield backend.api_key
+        for name, value in (*backend.extra_headers, *backend.query):
+            if is_secret_name(name):
+                yield value
+                yield value.rpartition(" ")[2]
+
+
+@define
+class Secrets:
+    """All secrets in force, and the latest of those that were."""
+
+    known: frozenset[str] = field(default=frozenset(), repr=False)
+    _current: frozenset[str] = field(default=frozenset(), repr=False)
+    _retired: dict[str, None] = Factory(dict)
+
+    def update(self, current: Iterable[str]) -> None:
+        """*current* are the secrets in force from now on."""
+        now = frozenset(current)
+        retired = [*(s for s in self._retired if s not in now), *(self._current - now)]
+        self._retired = dict.fromkeys(retired[-MAX_RETIRED:])
+        self._current = now
+        self.known = now | frozenset(self._retired)
