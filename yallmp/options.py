@@ -1,0 +1,174 @@
+"""
+The command line of ``twistd yallmp`` and ``yallmp``.
+
+Options are read, and the configuration with them, before twistd makes itself a daemon
+and changes directory: what is wrong is said on the terminal at once, and relative paths
+mean what they say there.  Nothing imported here loads the reactor, so that twistd can
+still choose one; :func:`makeService` imports the rest when it is called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NoReturn
+
+from attrs import evolve, field, frozen
+from twisted.application.service import IService
+from twisted.python import usage
+
+from yallmp import __version__, files
+from yallmp.core.config import ConfigError
+from yallmp.core.settings import Config
+
+SYNOPSIS = """\
+Usage: yallmp [options]                  in the foreground
+       twistd yallmp [options]           as a daemon (twistd -n: in the foreground)
+       yallmp check | replay | --help    commands with options of their own"""
+
+EXAMPLES = """
+Commands:
+      check      Read the configuration, report every problem, show what it means.
+      replay     Send a logged request again.
+
+Examples:
+  yallmp
+      Serve with $YALLMP_CONFIG, or config.yaml in this directory.
+  twistd --pidfile=/run/yallmp.pid yallmp -c /etc/yallmp/config.yaml
+      The same as a daemon, with another configuration.
+  yallmp --port 9000 --log-dir /tmp/yallmp
+      For once on another port, with its logs elsewhere.
+"""
+
+
+@frozen
+class Flags:
+    """What the command line says in place of the file; ``None`` where it says nothing."""
+
+    port: int | None = None
+    host: str | None = None
+    log_dir: str | None = None
+
+    def over(self, config: Config) -> Config:
+        """*config* with these flags in force."""
+        return evolve(config, server=self._server(config), logging=self._logging(config))
+
+    def _server(self, config: Config) -> Any:
+        given = {"host": self.host, "port": self.port}
+        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        return evolve(config.server, **changes, listen=None) if changes else config.server
+
+    def _logging(self, config: Config) -> Any:
+        if self.log_dir is None:
+            return config.logging
+        return evolve(config.logging, directory=self.log_dir)
+
+
+@frozen
+class Source:
+    """
+    Where a configuration comes from: a file, and the flags that beat it.
+
+    A reload reads the same source again.
+    """
+
+    path: str
+    flags: Flags = Flags()
+    environ: Mapping[str, str] = field(factory=dict, repr=False)
+
+    def load(self) -> Config:
+        """
+        The configuration as it is now.
+
+        :raises ConfigError: with all its problems.
+        """
+        return self.flags.over(files.load(self.path, self.environ))
+
+
+def port_number(text: str) -> int:
+    """*text* as a TCP port; 0 lets the system choose."""
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise usage.UsageError(f'--port: "{text}" is not a port number (0 to 65535)')
+    return int(text)
+
+
+def address(text: str) -> str:
+    """*text* as an address to listen on; an empty one would mean all of them, unsaid."""
+    if not text.strip():
+        raise usage.UsageError("--host: an address is missing (0.0.0.0 is every IPv4 address)")
+    return text.strip()
+
+
+def directory(text: str) -> str:
+    """*text* as an absolute path, which a daemon's change of directory leaves alone."""
+    if not text:
+        raise usage.UsageError("--log-dir: a directory is missing")
+    return os.path.abspath(text)
+
+
+def stop(lines: Sequence[str], status: int = 1) -> NoReturn:
+    """End the process for a mistake that its user can mend: *lines* on stderr, no traceback."""
+    print("\n".join(lines), file=sys.stderr)
+    raise SystemExit(status)
+
+
+class Options(usage.Options):
+    """
+    The options, parsed; ``config`` and ``source`` are set once they are.
+
+    A mistake on the command line or in the configuration ends the process.
+    """
+
+    synopsis = SYNOPSIS
+    longdesc = ""  # EXAMPLES keep their lines; usage would fill this as one paragraph
+    optParameters: ClassVar[list[list[object]]] = [
+        ["config", "c", None, "The configuration [default: $YALLMP_CONFIG, else config.yaml]"],
+        ["port", "p", None, "The port to listen on; beats the file", port_number],
+        ["host", None, None, "The address to listen on; beats the file", address],
+        ["log-dir", None, None, "Where request and error logs go; beats the file", directory],
+    ]
+
+    source: Source
+    config: Config
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        super().__init__()
+        self.environ = environ
+
+    def opt_version(self) -> NoReturn:
+        """Show the version and exit."""
+        print(f"yallmp {__version__}")
+        raise SystemExit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse; what is wrong is said in a line or a few, in place of twistd's whole help."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            stop([f"yallmp: {error}", "Try: yallmp --help"], status=2)
+
+    def postOptions(self) -> None:
+        """Find and load the configuration, while the working directory is still the user's."""
+        found = files.find(self["config"], self.environ, os.getcwd())
+        flags = Flags(self["port"], self["host"], self["log-dir"])
+        self.source = Source(os.path.abspath(found), flags, self.environ)
+        try:
+            self.config = self.source.load()
+        except ConfigError as error:
+            stop([str(problem) for problem in error.problems])
+
+    def getSynopsis(self) -> str:
+        """The same text under twistd and without it."""
+        return self.synopsis
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The options and, with their line breaks, the examples."""
+        return str(super().getUsage(width)) + EXAMPLES
+
+
+def makeService(options: Options) -> IService:
+    """The service that twistd runs."""
+    from yallmp import tap  # noqa: PLC0415 - it loads the reactor, which twistd may yet choose
+
+    return tap.makeService(options.config)
