@@ -153,7 +153,8 @@ class Gate:
 
     def _early_end(self) -> Problem:
         if self.committed:
-            return Problem(Reason.INCOMPLETE, "the stream ended before the answer was whole")
+            message = "the stream ended before the answer was whole"
+            return Problem(Reason.INCOMPLETE, message, code="upstream_incomplete")
         return Problem(Reason.INVALID, "the stream ended without content")
 
     def _follow(self, events: list[ServerEvent]) -> Release:

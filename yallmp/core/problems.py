@@ -70,7 +70,8 @@ class Problem:
     One failed attempt.
 
     ``status`` is the backend's (or what its error in a 200 amounts to); ``headers`` and
-    ``body`` are what it sent, for answers that are passed on as they are.
+    ``body`` are what it sent, for answers that are passed on as they are; ``code`` is
+    the code of the error event if the answer had begun.
     """
 
     reason: Reason
@@ -79,6 +80,7 @@ class Problem:
     wait: Wait | None = None
     headers: HeaderPairs = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
+    code: str = "upstream_error"
 
     @property
     def word(self) -> str:

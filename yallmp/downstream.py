@@ -1,0 +1,160 @@
+"""
+The client's side of an exchange: the answer on its way out.
+
+An answer is either *whole* (sent at once) or a stream (*begun*, then written to, then
+finished or broken off).  A stream that is broken off ends with an error event and the end
+of the connection, never with the final chunk: two independent signs that it is not whole.
+"""
+
+from __future__ import annotations
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.web.http import Request
+
+from yallmp.core.exchange import HeaderPairs
+from yallmp.core.sse import comment_bytes
+
+STREAM_HEADERS: HeaderPairs = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+#: How long a broken-off client may take to read what is left, in seconds.
+LAST_WORDS = 10.0
+KEEP_ALIVE = comment_bytes(b"keep-alive")
+
+
+@define(eq=False)
+class Client:
+    """
+    Writes one answer.
+
+    ``status`` is what was sent (0 while nothing was), ``sent`` the bytes of body.
+    """
+
+    request: Request
+    clock: IReactorTime
+    status: int = 0
+    sent: int = 0
+    gone: bool = False
+    _paced: bool = False
+    _broken_off: bool = field(default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.request.notifyFinish().addErrback(self._left)
+
+    @property
+    def started(self) -> bool:
+        """Whether headers went out, so that only the body can still change."""
+        return self.status != 0
+
+    def whole(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        """Send a whole answer and finish."""
+        self._head(status, (*headers, (b"content-length", b"%d" % len(body))))
+        self.write(body)
+        self.finish()
+
+    def begin(self, headers: HeaderPairs) -> None:
+        """Start a stream; *headers* beside those that all streams have."""
+        ours = {name for name, _ in STREAM_HEADERS}
+        self._head(200, (*(h for h in headers if h[0] not in ours), *STREAM_HEADERS))
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body."""
+        if data and not self.gone:
+            self.sent += len(data)
+            self.request.write(data)
+
+    def finish(self) -> None:
+        """The answer is whole."""
+        if not self.gone:
+            self.unpace()
+            self.request.finish()
+
+    async def break_off(self, event: bytes) -> None:
+        """
+        End a stream that is not whole, with *event* as its last words.
+
+        Returns when the connection is gone; until then the request must not be finished.
+        """
+        self.write(event)
+        self.unpace()
+        if self.gone:
+            return
+        closed = self.request.notifyFinish().addErrback(lambda _: None)
+        self.request.channel.loseConnection()
+        await self._gone_soon(closed)
+
+    async def _gone_soon(self, closed: Deferred[None]) -> None:
+        cut = self.clock.callLater(LAST_WORDS, self._cut)
+        try:
+            await closed
+        except CancelledError:
+            return
+        finally:
+            if cut.active():
+                cut.cancel()
+
+    def _cut(self) -> None:
+        if self.request.channel is not None:
+            self.request.channel.forceAbortClient()
+
+    def pace(self, producer: IPushProducer) -> None:
+        """Let the client's reading pace *producer*."""
+        if not self.gone and not self._paced:
+            self._paced = True
+            self.request.registerProducer(producer, True)
+
+    def unpace(self) -> None:
+        """Undo :meth:`pace`."""
+        if self._paced and not self.gone:
+            self._paced = False
+            self.request.unregisterProducer()
+
+    def _head(self, status: int, headers: HeaderPairs) -> None:
+        self.status = status
+        self.request.setResponseCode(status)
+        names = {name for name, _ in headers}
+        for name in names:
+            values = [value for each, value in headers if each == name]
+            self.request.responseHeaders.setRawHeaders(name, values)
+
+    def _left(self, _: object) -> None:
+        self.gone = True
+
+
+@define(eq=False)
+class Held:
+    """
+    Keeps a client's connection alive while its stream is still held back.
+
+    After *after* seconds the stream begins without content, and a comment goes out every
+    *every* seconds (``None``: never), so that nothing on the way gives up; failover stays
+    open all the while.
+    """
+
+    client: Client
+    clock: IReactorTime
+    every: float | None
+    _call: IDelayedCall | None = None
+
+    def start(self, after: float | None) -> None:
+        """Begin to count."""
+        if after is not None:
+            self._call = self.clock.callLater(after, self._due)
+
+    def stop(self) -> None:
+        """Content flows, or all is over."""
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+    def _due(self) -> None:
+        self._call = None
+        if not self.client.started:
+            self.client.begin(())
+        self.client.write(KEEP_ALIVE)
+        if self.every is not None:
+            self._call = self.clock.callLater(self.every, self._due)

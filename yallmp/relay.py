@@ -1,0 +1,180 @@
+"""
+A streamed answer on its way from a backend to a client.
+
+Reads go through the gate (:mod:`yallmp.core.gate`) and what it releases goes out in one
+write, in the same turn of the reactor.  The client's transport paces the backend's: the
+relay is its producer.  Time is watched with one timer: until the commit for the first
+content, then for silence; comments and pings are life, but not for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.web.iweb import IResponse
+from zope.interface import implementer
+
+from yallmp.core.backend import Patience
+from yallmp.core.gate import Gate, Release
+from yallmp.core.problems import AttemptFailed, Problem, Reason
+from yallmp.downstream import Client
+from yallmp.upstream import Body
+from yallmp.wires import Wire
+
+FIRST_CONTENT_LATE = Problem(Reason.TIMEOUT, "no content in time")
+_IDLE = Problem(Reason.TIMEOUT, "the stream fell silent", code="upstream_idle_timeout")
+_OLD = Problem(Reason.TIMEOUT, "the stream took too long", code="stream_lifetime_exceeded")
+
+
+@define(eq=False)
+class Watchdog:
+    """
+    Cancels what it watches when time is up, and remembers why.
+
+    :param cancel: ends what is watched.
+    """
+
+    clock: IReactorTime
+    cancel: Callable[[], None]
+    expired: Problem | None = None
+    _call: IDelayedCall | None = None
+
+    def watch(self, until: float, problem: Problem) -> None:
+        """From now on time is up at *until* (the clock's), for *problem*."""
+        self.stop()
+        wait = max(0.0, until - self.clock.seconds())
+        self._call = self.clock.callLater(wait, self._bite, problem)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        call, self._call = self._call, None
+        if call is not None and call.active():
+            call.cancel()
+
+    def _bite(self, problem: Problem) -> None:
+        self.expired = problem
+        self.cancel()
+
+
+@implementer(IPushProducer)
+@define(eq=False)
+class Relay:
+    """
+    Relays one streamed answer.
+
+    :param started: when the attempt was sent, on the clock's time.
+    :param decode: undoes the answer's compression.
+    :param open_client: called at the commit, before anything is written.
+    :param heard: called with each read, after what it led to.
+    """
+
+    gate: Gate
+    client: Client
+    wire: Wire
+    dog: Watchdog
+    clock: IReactorTime
+    patience: Patience
+    started: float
+    decode: Callable[[bytes], bytes]
+    open_client: Callable[[], None]
+    heard: Callable[[bytes], None]
+    dropped: int = 0
+    first_content: float | None = None
+    _body: Body = field(init=False)
+    _last_content: float = 0.0
+    _paused: bool = False
+    _tail: IDelayedCall | None = None
+
+    async def run(self, response: IResponse) -> None:
+        """
+        Relay the body of *response* to its end.
+
+        :raises AttemptFailed: it failed before the commit, or broke after it.
+        """
+        self._body = Body(self.wire, self._take)
+        response.deliverBody(self._body)
+        try:
+            await self._body.ended
+            if not self.gate.over:
+                self._follow(self.gate.end())
+        finally:
+            self._stop_tail()
+            self.client.unpace()
+
+    def pauseProducing(self) -> None:
+        """The client does not read: let the backend wait, and do not count its silence."""
+        self._paused = True
+        self.dog.stop()
+        self._body.pause()
+
+    def resumeProducing(self) -> None:
+        """The client reads again."""
+        self._paused = False
+        self._watch(self.clock.seconds())
+        self._body.resume()
+
+    def stopProducing(self) -> None:
+        """The client is gone; its departure cancels the exchange, and with it this."""
+
+    def _take(self, data: bytes) -> None:
+        try:
+            self._follow(self.gate.feed(self.decode(data)))
+        finally:
+            self.heard(data)
+        if not self.gate.over and not self._paused:
+            self._watch(self.clock.seconds())
+
+    def _follow(self, release: Release) -> None:
+        now = self.clock.seconds()
+        self.dropped += release.dropped
+        if release.content:
+            self._last_content = now
+        if self.gate.committed and self.first_content is None:
+            self._commit(now)
+        self.client.write(release.data)
+        self._notice(release, now)
+
+    def _commit(self, now: float) -> None:
+        self.first_content = self._last_content = now
+        self.open_client()
+        self.client.pace(self)
+
+    def _notice(self, release: Release, now: float) -> None:
+        if release.problem is not None:
+            raise AttemptFailed(release.problem)
+        if release.done:
+            self._body.finish()
+        elif self.gate.inspector.expects_no_more and self._tail is None:
+            tail = self.patience.seconds("tail_timeout")
+            self._tail = self.clock.callLater(tail, self._complete)
+        elif release.alive and not self.gate.committed:
+            self._extend()
+
+    def _complete(self) -> None:
+        """The answer is whole, and its formal end did not come: it gets ours."""
+        self._tail = None
+        self._follow(self.gate.complete())
+
+    def _stop_tail(self) -> None:
+        tail, self._tail = self._tail, None
+        if tail is not None and tail.active():
+            tail.cancel()
+
+    def _extend(self) -> None:
+        """A sign of life before the first content extends a default, not an explicit time."""
+        if self.patience.explicit("first_content_timeout") is None:
+            until = self.started + self.patience.seconds("ping_timeout")
+            self.dog.watch(until, FIRST_CONTENT_LATE)
+
+    def _watch(self, now: float) -> None:
+        if not self.gate.committed:
+            return
+        seconds = self.patience.seconds
+        idle = min(now + seconds("idle_timeout"), self._last_content + seconds("ping_timeout"))
+        old = self.started + seconds("stream_lifetime")
+        if idle <= old:
+            self.dog.watch(idle, _IDLE)
+        else:
+            self.dog.watch(old, _OLD)

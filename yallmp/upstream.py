@@ -1,0 +1,257 @@
+"""
+One request to one backend: sending it, and reading what comes.
+
+treq's client sends, over an ``IAgent`` made for the attempt (:mod:`yallmp.wires`).  What
+Twisted and OpenSSL raise becomes a :class:`~yallmp.core.problems.Problem` here and
+nowhere else.  A body is read by a protocol of our own, whose Deferred can be cancelled:
+that cuts the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol as Shape
+
+from attrs import define, field, frozen
+from OpenSSL import SSL
+from service_identity import VerificationError
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionClosed,
+    ConnectionDone,
+    ConnectionLost,
+    DNSLookupError,
+)
+from twisted.internet.error import TimeoutError as TwistedTimeoutError
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import (
+    ResponseDone,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from yallmp.core.backend import Backend
+from yallmp.core.exchange import HeaderPairs
+from yallmp.core.problems import AttemptFailed, Problem, Reason
+from yallmp.names import AddressRefused
+from yallmp.wires import ConnectTimedOut, Wire
+
+#: How long a finished answer's connection may take to end the body and be used again.
+LINGER = 1.0
+_TLS_ERRORS = (SSL.Error, VerificationError)
+
+
+class AgentFor(Shape):
+    """Where the agent of an attempt comes from; :meth:`yallmp.wires.Wires.agent` is one."""
+
+    def __call__(self, backend: Backend, wire: Wire, *, fresh: bool) -> IAgent:
+        """An agent for one attempt."""
+
+
+@frozen
+class Outgoing:
+    """A request as it is sent."""
+
+    url: str
+    headers: HeaderPairs
+    body: bytes = field(repr=False)
+
+
+@implementer(IBodyProducer)
+class WholeBody:
+    """A body that is there already, written at once."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        pass
+
+    def resumeProducing(self) -> None:
+        pass
+
+    def stopProducing(self) -> None:
+        pass
+
+
+class Client(HTTPClient):
+    """
+    treq's client without what a proxy must not do.
+
+    No cookies, no redirects, no compression asked for; headers and URL go as they are.
+    """
+
+    def send(self, outgoing: Outgoing) -> Deferred[IResponse]:
+        """POST *outgoing*; fires when the answer's head is there."""
+        headers = Headers()
+        for name, value in outgoing.headers:
+            headers.addRawHeader(name, value)
+        return self._agent.request(
+            b"POST",
+            outgoing.url.encode("ascii"),
+            headers,
+            self._data_to_body_producer(outgoing.body),
+        )
+
+
+@frozen
+class Upstream:
+    """Sends attempts."""
+
+    agent_for: AgentFor
+    clock: IReactorTime
+
+    async def send(self, backend: Backend, outgoing: Outgoing, wire: Wire) -> IResponse:
+        """
+        The head of *backend*'s answer.
+
+        A used connection that ends without a byte was closed before we asked: the
+        request goes once more, on a fresh one.
+
+        :raises AttemptFailed: there is none.
+        """
+        try:
+            return await self._once(backend, outgoing, wire, fresh=False)
+        except AttemptFailed as failed:
+            if failed.problem.reason is not Reason.DISCONNECTED or not wire.reused:
+                raise
+        return await self._once(backend, outgoing, wire, fresh=True)
+
+    async def _once(
+        self, backend: Backend, outgoing: Outgoing, wire: Wire, *, fresh: bool
+    ) -> IResponse:
+        client = Client(self.agent_for(backend, wire, fresh=fresh), data_to_body_producer=WholeBody)
+        try:
+            return await client.send(outgoing)
+        except CancelledError:
+            raise
+        except Exception as error:
+            if _cancelled(error):
+                raise CancelledError from error
+            raise AttemptFailed(problem_of(error)) from error
+
+
+def head_of(response: IResponse) -> HeaderPairs:
+    """The headers of *response*, as pairs, repeated ones repeated."""
+    return tuple((n, v) for n, values in response.headers.getAllRawHeaders() for v in values)
+
+
+@define(eq=False)
+class Body(Protocol):
+    """
+    Reads the body of an answer and hands it on as it comes.
+
+    ``ended`` fires at its clean end; it fails with :class:`AttemptFailed` if the body is
+    cut, or if *take* raises that.  Cancelling it cuts the connection.
+
+    :param take: is given each read.
+    """
+
+    wire: Wire
+    take: Callable[[bytes], None]
+    ended: Deferred[None] = field(init=False)
+    _lingering: IDelayedCall | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.ended = Deferred(self._cancelled)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.ended.called:
+            return
+        try:
+            self.take(data)
+        except AttemptFailed as failed:
+            self.fail(failed)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.wire.connection = None
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        if self.ended.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.ended.callback(None)
+        else:
+            self.ended.errback(AttemptFailed(_CUT))
+
+    def fail(self, failed: AttemptFailed) -> None:
+        """Read no further, because of *failed*."""
+        if not self.ended.called:
+            self.wire.cut()
+            self.ended.errback(failed)
+
+    def finish(self) -> None:
+        """
+        The answer is whole: nothing that comes now matters.
+
+        The connection is given a moment to end the body, so that it can be used again.
+        """
+        if not self.ended.called:
+            self.ended.callback(None)
+            self.resume()
+            self._lingering = self.wire.clock.callLater(LINGER, self.wire.cut)
+
+    def pause(self) -> None:
+        """Let the backend wait."""
+        IPushProducer(self.transport).pauseProducing()
+
+    def resume(self) -> None:
+        """Let the backend go on."""
+        IPushProducer(self.transport).resumeProducing()
+
+    def _cancelled(self, _: object) -> None:
+        self.wire.cut()
+
+
+_CUT = Problem(Reason.INCOMPLETE, "the body was cut short", code="upstream_disconnected")
+
+
+def _deepest(error: Exception) -> BaseException:
+    causes = [failure.value for failure in getattr(error, "reasons", None) or ()]
+    return causes[0] if causes else error
+
+
+def _cancelled(error: Exception) -> bool:
+    return isinstance(_deepest(error), (CancelledError, ConnectingCancelledError))
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an exception of Twisted, OpenSSL or ours stands for."""
+    deepest = _deepest(error)
+    return Problem(_reason(error, deepest), f"{type(deepest).__name__}: {deepest}"[:500])
+
+
+def _reason(error: Exception, deepest: BaseException) -> Reason:
+    if isinstance(deepest, _TLS_ERRORS):
+        return Reason.TLS
+    if isinstance(error, (ConnectTimedOut, TwistedTimeoutError)):
+        return Reason.CONNECT_TIMEOUT
+    if isinstance(error, (DNSLookupError, AddressRefused)):
+        return Reason.DNS
+    if isinstance(error, ConnectError):
+        return Reason.UNREACHABLE
+    return _reason_of_silence(error, deepest)
+
+
+def _reason_of_silence(error: Exception, deepest: BaseException) -> Reason:
+    """Of a connection that was there: nothing came, or something that is not HTTP."""
+    if not isinstance(deepest, (ConnectionDone, ConnectionLost, ConnectionClosed)):
+        return Reason.PROTOCOL
+    something_came = isinstance(error, ResponseFailed) and not isinstance(
+        error, ResponseNeverReceived
+    )
+    return Reason.PROTOCOL if something_came else Reason.DISCONNECTED
