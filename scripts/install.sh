@@ -11,8 +11,8 @@ set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 venv=$root/.venv
-stamp=$venv/yallmp-installed
 extra=${1:-}
+stamp=$venv/yallmp-installed${extra:+-$extra}
 
 show() {
     echo "+ $*" >&2
@@ -48,10 +48,10 @@ identity() {
     "$1" -c 'import sys; print(sys.version_info[:3], sys.base_prefix)' 2>/dev/null || echo none
 }
 
-# What the installation depends on: the Python, the place, the extra, and what setup.py says.
+# What the installation depends on: the Python, the place, and what setup.py says.
 fingerprint() {
     identity "$python"
-    echo "$root $extra"
+    echo "$root"
     cat "$root/setup.py" "$root/pyproject.toml" "$root/yallmp/__init__.py" | cksum
 }
 
@@ -74,4 +74,6 @@ show "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     --editable "$root${extra:+[$extra]}"
 # twistd keeps a list of its plugins; written now, nobody has to write it later.
 show "$venv/bin/python" -c 'from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))'
+rm -f "$venv"/yallmp-installed*
+fingerprint >"$venv/yallmp-installed"
 fingerprint >"$stamp"

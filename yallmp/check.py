@@ -22,7 +22,7 @@ from yallmp import files
 from yallmp.core.backend import Backend
 from yallmp.core.catalog import Catalog
 from yallmp.core.config import ConfigError
-from yallmp.core.settings import Config
+from yallmp.core.settings import Config, Server
 
 EXAMPLES = """\
 examples:
@@ -123,7 +123,7 @@ def report_of(path: str, config: Config, *, strict: bool = False) -> Report:
     return Report(
         file=path,
         ok=not (strict and warnings),
-        listens_on=config.server.listen or f"{config.server.host}:{config.server.port}",
+        listens_on=listener(config.server),
         logs=config.logging.directory,
         keys=tuple(key.name for key in config.access.keys),
         models=tuple(models(Catalog(config))),
@@ -131,6 +131,12 @@ def report_of(path: str, config: Config, *, strict: bool = False) -> Report:
         warnings=warnings,
         notes=tuple(n.text for n in config.notices if n.level != "warning"),
     )
+
+
+def listener(server: Server) -> str:
+    """Where it listens, as one would write it in a URL, or as an endpoint."""
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return server.listen or f"{host}:{server.port}"
 
 
 def models(catalog: Catalog) -> Iterator[Model]:
@@ -183,13 +189,18 @@ def as_text(report: Report) -> Iterator[str]:
     yield from (f"note: {text}" for text in report.notes)
     yield from verdict(report)
     yield f"It listens on {report.listens_on} and writes logs to {report.logs}."
-    yield (
-        f"It asks for a key: {', '.join(report.keys)}." if report.keys else "It asks for no key."
-    )
+    yield asked_for(report.keys)
     for model in report.models:
         yield from ("", *model_lines(model))
     if report.aliases:
         yield from ("", *(f"{alias} is another name for {name}" for alias, name in report.aliases))
+
+
+def asked_for(keys: Sequence[str]) -> str:
+    """Whom it serves, in a line."""
+    if keys:
+        return f"It asks clients for a key ({', '.join(keys)})."
+    return "It asks clients for no key, and serves this machine and private networks only."
 
 
 def verdict(report: Report) -> Iterator[str]:
