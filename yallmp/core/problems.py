@@ -49,6 +49,7 @@ class Reason(Enum):
     ANSWER_ERROR = "error_in_answer"
     INVALID = "invalid_response"
     INCOMPLETE = "incomplete"
+    FULL = "full"
 
 
 @frozen
@@ -286,4 +287,5 @@ def answer_problem(error: Any, headers: HeaderPairs, now: float, longest: float)
     reason = (
         Reason.ANSWER_ERROR if told.status is None else reason_of(told.status, told, wait, longest)
     )
-    return Problem(reason, told.message[:500], told.status, wait, (), body.encode())
+    kept = tuple(pair for pair in headers if pair[0].lower().startswith(b"retry-after"))
+    return Problem(reason, told.message[:500], told.status, wait, kept, body.encode())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from attrs import frozen
 
 from yallmp.core.backend import Backend
-from yallmp.core.registry import Catalog
+from yallmp.core.catalog import Catalog
 
 
 @frozen

@@ -70,6 +70,7 @@ TABLE: dict[Reason, Row] = {
     Reason.ANSWER_ERROR: Row(False, True, 502, "upstream_error"),
     Reason.INVALID: Row(False, True, 502, "upstream_invalid_response"),
     Reason.INCOMPLETE: Row(False, True, 502, "upstream_incomplete"),
+    Reason.FULL: Row(False, True, 503, "overloaded"),
 }
 
 

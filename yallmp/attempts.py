@@ -1,0 +1,289 @@
+"""
+One attempt on one backend, from sending to the last byte.
+
+An attempt is a Deferred.  It fails with :class:`AttemptFailed` while everything can
+still change, and with :class:`Broken` once the client has had content.  Cancelling it,
+whoever does so and whatever it is doing, cuts the connection to the backend; where a
+timer did it, the timer's problem is why it failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.iweb import IResponse
+
+from yallmp.api_types import API_TYPES
+from yallmp.core.backend import Backend
+from yallmp.core.call import Call, Delivered
+from yallmp.core.exchange import Event, HeaderPairs
+from yallmp.core.gate import Checked, Gate
+from yallmp.core.headers import for_backend, media_type
+from yallmp.core.inflate import decoder
+from yallmp.core.jsonbody import apply
+from yallmp.core.problems import AttemptFailed, Problem, Reason, answer_problem, status_problem
+from yallmp.core.sse import Parser
+from yallmp.downstream import Client
+from yallmp.interfaces import IApiType
+from yallmp.relay import FIRST_CONTENT_LATE, Relay, Watchdog
+from yallmp.report import Report
+from yallmp.upstream import Body, Outgoing, Upstream, head_of
+from yallmp.wires import Wire
+
+_HEAD_LATE = Problem(Reason.TIMEOUT, "no answer in time")
+_ANSWER_LATE = Problem(Reason.TIMEOUT, "the answer was not whole in time")
+
+
+class Broken(Exception):
+    """The answer broke after the client had content of it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@frozen
+class Surroundings:
+    """
+    What an attempt works with.
+
+    ``tell`` takes the exchange's events, ``at`` gives the milliseconds since it began,
+    ``commit`` is called before the first byte with the answer's headers and returns those
+    that the client gets.
+    """
+
+    upstream: Upstream
+    clock: IReactorTime
+    wall: Callable[[], float]
+    tell: Callable[[Event], None]
+    at: Callable[[], float]
+    commit: Callable[[int, HeaderPairs], HeaderPairs]
+
+
+@define(eq=False)
+class Attempt:
+    """One try of *backend* for *call*; ``repeat`` tells that the same one is asked again."""
+
+    call: Call
+    client: Client
+    around: Surroundings
+    backend: Backend
+    number: int
+    repeat: bool = True
+    _task: Deferred[Delivered] = field(init=False)
+    _dog: Watchdog = field(init=False)
+    _wire: Wire = field(init=False)
+    _started: float = field(init=False)
+    _report: Report = field(init=False)
+    _status: int | None = None
+    _body: bytes | None = None
+    _committed: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        clock = self.around.clock
+        self._started = clock.seconds()
+        self._dog = Watchdog(clock, self._cancel)
+        self._wire = Wire(clock, self.backend.patience.seconds("connect_timeout"))
+        around, backend = self.around, self.backend.name
+        self._report = Report(self.call.id, self.number, backend, around.tell, around.at)
+
+    @property
+    def lasted(self) -> float:
+        """Seconds since it was sent."""
+        return self.around.clock.seconds() - self._started
+
+    def give_up(self, problem: Problem) -> None:
+        """Stop, as if a timer of its own had run out with *problem*."""
+        self._dog.expired = problem
+        self._cancel()
+
+    async def run(self) -> Delivered:
+        """
+        Try.
+
+        :raises AttemptFailed: before the commit.
+        :raises Broken: after it.
+        """
+        problem = Problem(Reason.DISCONNECTED, "cancelled")
+        try:
+            self._task = Deferred.fromCoroutine(self._deliver())
+            delivered = await self._task
+        except AttemptFailed as failed:
+            problem = failed.problem
+        except CancelledError:
+            if self._dog.expired is None:
+                self._report.end(
+                    self._status, self._body, "cancelled", "the client or the proxy left"
+                )
+                raise
+            problem = self._dog.expired
+        else:
+            self._report.end(self._status, self._body, None, None)
+            return delivered
+        finally:
+            self._dog.stop()
+        self._report.end(self._status, self._body, problem.reason.value, problem.message)
+        raise Broken(problem) if self._committed else AttemptFailed(problem)
+
+    def _cancel(self) -> None:
+        self._task.cancel()
+
+    @property
+    def _type(self) -> IApiType:
+        return API_TYPES[self.backend.api_type]
+
+    async def _deliver(self) -> Delivered:
+        asked = self.call.asked
+        name = "first_byte_timeout" if asked.stream else "answer_timeout"
+        self._watch(name, _HEAD_LATE)
+        response = await self.around.upstream.send(self.backend, self._outgoing(), self._wire)
+        headers = self._head(response)
+        decode = decoder(headers, self.call.config.limits.max_response_bytes)
+        self._watch(
+            "first_content_timeout" if asked.stream else name,
+            FIRST_CONTENT_LATE if asked.stream else _ANSWER_LATE,
+        )
+        streamed = media_type(headers) == b"text/event-stream"
+        if asked.stream and streamed and response.code < 300:
+            return await self._relay(response, headers, decode)
+        self._body = await self._collect(response, decode)
+        return self._deliver_whole(headers, streamed)
+
+    def _watch(self, name: str, problem: Problem) -> None:
+        self._dog.watch(self._started + self.backend.patience.seconds(name), problem)
+
+    def _outgoing(self) -> Outgoing:
+        """What is sent; told as the attempt's beginning."""
+        asked, backend = self.call.asked, self.backend
+        splices = self._type.splices(asked, self.call.route.sends(backend), backend)
+        outgoing = Outgoing(
+            self._type.target(asked, self.call.query, backend),
+            for_backend(self.call.headers, backend, repeat=self.repeat),
+            apply(asked.document.body, splices),
+        )
+        self._report.begin(outgoing, splices)
+        return outgoing
+
+    def _head(self, response: IResponse) -> HeaderPairs:
+        headers = head_of(response)
+        self._status = response.code
+        self._report.head(response.code, headers, self._wire)
+        return headers
+
+    async def _relay(
+        self, response: IResponse, headers: HeaderPairs, decode: Callable[[bytes], bytes]
+    ) -> Delivered:
+        gate = self._gate(headers)
+        relay = Relay(
+            gate=gate,
+            client=self.client,
+            wire=self._wire,
+            dog=self._dog,
+            clock=self.around.clock,
+            patience=self.backend.patience,
+            started=self._started,
+            decode=decode,
+            open_client=lambda: self._open_stream(headers),
+            heard=self._report.heard,
+        )
+        try:
+            await relay.run(response)
+        finally:
+            self._report.dropped(relay.dropped)
+        self.client.finish()
+        return Delivered(self.backend.name, gate.inspector.finish_reason, gate.inspector.usage)
+
+    def _gate(self, headers: HeaderPairs) -> Gate:
+        limit = self.call.config.limits.max_event_bytes
+        return Gate(self._type.inspector(self.call.asked), limit, self._error_problem(headers))
+
+    def _error_problem(self, headers: HeaderPairs) -> Callable[[Any], Problem]:
+        longest = self.call.config.router.retry_after_max
+        return lambda error: answer_problem(error, headers, self.around.wall(), longest)
+
+    def _open_stream(self, headers: HeaderPairs) -> None:
+        self._committed = True
+        self._report.committed()
+        headers = self.around.commit(200, headers)
+        if not self.client.started:
+            self.client.begin(headers)
+
+    async def _collect(self, response: IResponse, decode: Callable[[bytes], bytes]) -> bytes:
+        """The whole body, up to ``max_response_bytes``."""
+        parts = _Parts(self.call.config.limits.max_response_bytes, decode)
+        body = Body(self._wire, parts.take)
+        response.deliverBody(body)
+        await body.ended
+        return b"".join(parts.parts)
+
+    def _deliver_whole(self, headers: HeaderPairs, streamed: bool) -> Delivered:
+        """Check the answer in ``_body`` and send it on in the way that the client asked for."""
+        body, status = self._body or b"", self._status or 0
+        router = self.call.config.router
+        if not 200 <= status < 300:
+            now = self.around.wall()
+            raise AttemptFailed(status_problem(status, headers, body, now, router.retry_after_max))
+        if streamed:
+            body, headers = self._assembled(body, headers), _json_headers(headers)
+        checked = self._checked(body, headers)
+        if self.call.asked.stream:
+            self._send_as_stream(body, headers)
+        else:
+            self.client.whole(status, self.around.commit(status, headers), body)
+        return Delivered(self.backend.name, checked.finish_reason, checked.usage)
+
+    def _checked(self, body: bytes, headers: HeaderPairs) -> Checked:
+        checked = self._type.check(self.call.asked, body)
+        if checked.error is not None:
+            raise AttemptFailed(self._error_problem(headers)(checked.error))
+        if not checked.ok:
+            raise AttemptFailed(Problem(Reason.INVALID, checked.message))
+        return checked
+
+    def _assembled(self, body: bytes, headers: HeaderPairs) -> bytes:
+        """One answer from a stream that nobody asked for; the stream must be whole."""
+        gate = self._gate(headers)
+        release = gate.feed(body)
+        release = release if gate.over else gate.end()
+        if release.problem is not None:
+            raise AttemptFailed(release.problem)
+        parser = Parser(self.call.config.limits.max_event_bytes)
+        events = parser.feed(body) + parser.close()
+        whole = self._type.assembled(self.call.asked, events)
+        if whole is None:
+            raise AttemptFailed(Problem(Reason.INVALID, "a stream that makes no answer"))
+        return whole
+
+    def _send_as_stream(self, body: bytes, headers: HeaderPairs) -> None:
+        """A stream made of one answer, for a backend that does not stream."""
+        data = self._type.exploded(self.call.asked, body)
+        if data is None:
+            raise AttemptFailed(Problem(Reason.INVALID, "one answer in place of a stream"))
+        self._open_stream(headers)
+        self.client.write(data)
+        self.client.finish()
+
+
+@define
+class _Parts:
+    """The parts of a body that is read whole, and how much more it may be."""
+
+    left: int
+    decode: Callable[[bytes], bytes]
+    parts: list[bytes] = field(factory=list)
+
+    def take(self, data: bytes) -> None:
+        """One read."""
+        self.parts.append(self.decode(data))
+        self.left -= len(self.parts[-1])
+        if self.left < 0:
+            raise AttemptFailed(Problem(Reason.INVALID, "the answer is over the limit"))
+
+
+def _json_headers(headers: HeaderPairs) -> HeaderPairs:
+    kept = tuple(pair for pair in headers if pair[0].lower() != b"content-type")
+    return (*kept, (b"content-type", b"application/json"))

@@ -1,0 +1,96 @@
+"""
+What the client is told when nothing could answer.
+
+A backend's own answer goes on as it is (status, headers, body), or the client gets an
+error of ours that names the model and the class of failure: never an address, a key or
+a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import field, frozen
+
+from yallmp.core.errors import BackendFault, error_body
+from yallmp.core.exchange import HeaderPairs
+from yallmp.core.headers import for_client
+from yallmp.core.problems import Problem, Reason, parsed
+from yallmp.core.verdicts import TABLE
+
+_MESSAGES = {
+    "upstream_unreachable": "The backend for {model} cannot be reached.",
+    "upstream_dns": "The name of the backend for {model} cannot be resolved.",
+    "upstream_connect_timeout": "The backend for {model} did not accept a connection in time.",
+    "upstream_tls": "The TLS connection to the backend for {model} failed.",
+    "upstream_disconnected": "The backend for {model} closed the connection without an answer.",
+    "upstream_protocol": "The backend for {model} did not answer with valid HTTP.",
+    "upstream_timeout": "The backend for {model} did not answer in time.",
+    "deadline_exceeded": "The deadline for {model} passed before there was an answer.",
+    "upstream_auth": "The backend for {model} refused the proxy's own credentials or account.",
+    "upstream_redirect": "The backend for {model} answered with a redirect, which is not followed.",
+    "upstream_invalid_response": "The backend for {model} sent an answer that cannot be used.",
+    "upstream_incomplete": "The answer of the backend for {model} was cut short.",
+    "upstream_idle_timeout": "The backend for {model} fell silent in the middle of its answer.",
+    "stream_lifetime_exceeded": "The stream for {model} took longer than is allowed.",
+    "proxy_shutdown": "The proxy is shutting down.",
+    "overloaded": "The backend for {model} has as many requests as it may.",
+}
+_OTHERWISE = "The backend for {model} failed."
+#: What may follow a full backend, in seconds.
+_COME_BACK = b"1"
+
+
+@frozen
+class Reply:
+    """A whole answer."""
+
+    status: int
+    headers: HeaderPairs
+    body: bytes = field(repr=False)
+
+
+def fault(code: str, model: str, status: int | None = None, told: str = "") -> BackendFault:
+    """The error of ours with *code*; *told* is what the backend said, if that may be passed on."""
+    message = _MESSAGES.get(code, _OTHERWISE).format(model=repr(model))
+    return BackendFault(f"{message} It said: {told}" if told else message, code=code, status=status)
+
+
+def reply_to(problem: Problem, model: str, mask: Callable[[bytes], bytes]) -> Reply:
+    """
+    The answer for a request whose last word is *problem*.
+
+    :param mask: replaces known secrets.
+    """
+    row = TABLE[problem.reason]
+    hint: HeaderPairs = () if row.retry else ((b"x-should-retry", b"false"),)
+    if row.status is None and problem.status is not None:
+        return _as_it_is(problem, model, mask, hint)
+    if problem.reason is Reason.FULL:
+        hint = ((b"retry-after", _COME_BACK),)
+    error = fault(row.code, model, row.status)
+    return _ours(error, hint)
+
+
+def _as_it_is(
+    problem: Problem, model: str, mask: Callable[[bytes], bytes], hint: HeaderPairs
+) -> Reply:
+    status = problem.status or 502
+    headers = for_client(problem.headers)
+    if parsed(problem.body) is None:
+        kept = tuple(pair for pair in headers if pair[0] != b"content-type")
+        return _ours(fault("upstream_error", model, status), kept + hint)
+    if not any(name == b"content-type" for name, _ in headers):
+        headers += ((b"content-type", b"application/json"),)
+    return Reply(status, headers + hint, mask(problem.body))
+
+
+def _ours(error: BackendFault, headers: HeaderPairs) -> Reply:
+    content_type = (b"content-type", b"application/json")
+    return Reply(error.status, (content_type, *headers), error_body(error))
+
+
+def event_error(problem: Problem, model: str, mask: Callable[[bytes], bytes]) -> BackendFault:
+    """The error for a stream that broke with *problem* after it had begun."""
+    told = mask(problem.message.encode()).decode() if problem.code == "upstream_error" else ""
+    return fault(problem.code, model, told=told)

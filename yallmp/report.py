@@ -1,0 +1,99 @@
+"""
+What an attempt tells of itself as it goes, as events of its exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define
+
+from yallmp.core.exchange import (
+    Attempt,
+    AttemptEnd,
+    Event,
+    Head,
+    HeaderPairs,
+    Note,
+    Read,
+    Splice,
+)
+from yallmp.upstream import Outgoing
+from yallmp.wires import Wire
+
+#: More changes than this are told as the whole body.
+_FEW = 16
+
+
+@define
+class Report:
+    """
+    The events of attempt *number* of the exchange *id*.
+
+    ``tell`` takes them; ``at`` gives the milliseconds since the exchange began.
+    """
+
+    id: str
+    number: int
+    backend: str
+    tell: Callable[[Event], None]
+    at: Callable[[], float]
+    _began: float = 0.0
+    _first_content: float | None = None
+
+    def begin(self, outgoing: Outgoing, splices: tuple[Splice, ...]) -> None:
+        """The attempt starts, with what is sent."""
+        self._began = self.at()
+        whole = len(splices) > _FEW
+        self.tell(
+            Attempt(
+                self.id,
+                self.number,
+                self._began,
+                self.backend,
+                outgoing.url,
+                outgoing.headers,
+                () if whole else splices,
+                outgoing.body if whole else None,
+            )
+        )
+
+    def head(self, status: int, headers: HeaderPairs, wire: Wire) -> None:
+        """The answer's head came; *wire* knows of the connection."""
+        now = self.at()
+        connected = None
+        if wire.connected is not None:
+            connected = now - (wire.clock.seconds() - wire.connected) * 1000
+        self.tell(Head(self.id, self.number, now, status, headers, wire.reused, connected))
+
+    def committed(self) -> None:
+        """The first content goes to the client."""
+        self._first_content = self.at()
+
+    def heard(self, data: bytes) -> None:
+        """A read of a streamed answer."""
+        self.tell(Read(self.id, self.number, self.at(), data))
+
+    def dropped(self, number: int) -> None:
+        """So many malformed events were dropped."""
+        if number:
+            text = f"attempt {self.number}: {number} malformed event(s) dropped"
+            self.tell(Note(self.id, self.at(), text))
+
+    def end(
+        self, status: int | None, body: bytes | None, error: str | None, message: str | None
+    ) -> None:
+        """The attempt is over, for *error* if it failed."""
+        self.tell(
+            AttemptEnd(
+                self.id,
+                self.number,
+                self.at(),
+                self.backend,
+                status,
+                error,
+                message,
+                self._first_content,
+                body,
+            )
+        )
