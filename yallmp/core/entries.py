@@ -1,0 +1,145 @@
+"""
+An entry of ``model_list``, and what comes over the network in its place, as a backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, fields_dict, frozen
+
+from yallmp.core import destination
+from yallmp.core.backend import Backend, Patience, Tls
+from yallmp.core.destination import Destination
+from yallmp.core.environment import whole_reference
+from yallmp.core.kinds import name as checked_name
+from yallmp.core.reading import Reading
+from yallmp.core.schema import API_TYPES, ENTRY, PARAMS
+from yallmp.core.sections import member, read_section
+from yallmp.core.yamltree import Map, Node, Scalar, from_json
+
+_OWN = {"api_base", "sends", "patience", "tls"}
+_DIRECT = set(fields_dict(Backend)) - {"name", "model_name", "log_requests", *_OWN}
+
+
+@frozen
+class Entry:
+    """
+    An entry as it was read.
+
+    ``backend`` carries the model's name as its own until all names are known; ``explicit``
+    is the name that the file gives it.  ``unset`` is the variable that its key should have
+    come from: such an entry is left out.
+    """
+
+    backend: Backend
+    node: Node
+    explicit: str | None = None
+    unset: str | None = None
+
+
+def parse_backend(
+    model_name: str,
+    params: Mapping[str, object],
+    *,
+    path: str = "litellm_params",
+    api_types: tuple[str, ...] = API_TYPES,
+) -> Backend:
+    """
+    A backend from JSON: checked like an entry of the file, but literal.
+
+    Nothing is taken from the environment or from files.
+
+    :param path: where *params* were, for problems; empty if at the top.
+    :raises ConfigError: with everything that is wrong.
+    """
+    reading = Reading(api_types=api_types)
+    checked_name(reading, Scalar("model_name", None, model_name))
+    node = from_json(params, path)
+    assert isinstance(node, Map)
+    values = read_section(reading, node, PARAMS)
+    backend = _backend(reading, node, model_name, _expanded(values))
+    reading.finish()
+    return backend
+
+
+def read_entry(reading: Reading, node: Node, defaults: Mapping[str, Any]) -> Entry | None:
+    """The entry at *node*; ``None`` (and a problem) if it is none."""
+    params = member(node, ENTRY, "litellm_params") if isinstance(node, Map) else None
+    unset = _unset_key(reading, params)
+    if unset is not None:
+        reading = reading.leniently()
+    values = read_section(reading, node, ENTRY)
+    if not isinstance(node, Map) or not _has_all(reading, node):
+        return None
+    own = _expanded(values.get("litellm_params", {}))
+    assert isinstance(params, Map)
+    model_name = values.get("model_name", "?")
+    backend = _backend(reading, params, model_name, {**defaults, **own})
+    keep = values.get("logging", {}).get("requests")
+    return Entry(evolve(backend, log_requests=keep), node, values.get("name"), unset)
+
+
+def treatment(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values of ``router_settings`` that are defaults for all backends."""
+    names = {*_DIRECT, *fields_dict(Patience), "ssl_verify", "ssl_ca_file", "stream_timeout"}
+    return _expanded({name: value for name, value in values.items() if name in names})
+
+
+def _unset_key(reading: Reading, params: Node | None) -> str | None:
+    """The variable that is wholly the entry's key, if it is unset or empty."""
+    key = params.get("api_key") if isinstance(params, Map) else None
+    if reading.environ is None or not isinstance(key, Scalar) or not isinstance(key.value, str):
+        return None
+    reference = whole_reference(key.value)
+    if reference is None or reference.default is not None or reading.environ.get(reference.name):
+        return None
+    return reference.name
+
+
+def _has_all(reading: Reading, node: Map) -> bool:
+    if not node.get("model_name"):
+        reading.problem(node, "model_name is missing")
+    params = member(node, ENTRY, "litellm_params")
+    if params is None or (isinstance(params, Scalar) and params.value is None):
+        reading.problem(node, "litellm_params is missing")
+    return isinstance(params, Map)
+
+
+def _expanded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """*values* with ``stream_timeout`` as what it stands for."""
+    found = dict(values)
+    both = found.pop("stream_timeout", None)
+    if both is not None:
+        found.setdefault("first_byte_timeout", both)
+        found.setdefault("first_content_timeout", both)
+    return found
+
+
+def _backend(reading: Reading, node: Map, model_name: str, values: Mapping[str, Any]) -> Backend:
+    to = Destination(node, values)
+    destination.check(reading, to)
+    _check_names(reading, to, model_name)
+    direct = {name: value for name, value in values.items() if name in _DIRECT}
+    patience = {name: value for name, value in values.items() if name in fields_dict(Patience)}
+    direct["api_key"] = values.get("api_key", values.get("api_key_file"))
+    return Backend(
+        name=model_name,
+        model_name=model_name,
+        api_base=to.api_base,
+        sends=to.sends,
+        patience=Patience(**patience),
+        tls=Tls(values.get("ssl_verify", True), values.get("ssl_ca_file")),
+        **direct,
+    )
+
+
+def _check_names(reading: Reading, to: Destination, model_name: str) -> None:
+    if to.is_given("api_key") and to.is_given("api_key_file"):
+        reading.problem(to.place("api_key_file"), "api_key is given too; give one of them")
+    sent = to.values.get("model", "")
+    if sent.endswith("/"):
+        reading.problem(to.place("model"), f'"{sent}" names no model')
+    if sent.endswith("*") and "target_model" not in to.values and not model_name.endswith("*"):
+        reading.problem(to.place("model"), "ends in *, but model_name does not")
