@@ -8,6 +8,8 @@ makes one :class:`Config` from a file; registration at run time makes a new one 
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from attrs import field, frozen
 
 from yallmp.core.backend import Backend
@@ -52,11 +54,20 @@ class Server:
 
 @frozen
 class Key:
-    """One of ``api_keys``; ``models`` limits what it may ask for (``None``: everything)."""
+    """
+    One of ``api_keys``; ``models`` limits what it may ask for (``None``: everything).
+
+    ``digest`` is what a client's key is compared with; it is made once.
+    """
 
     name: str
     secret: str = field(repr=False)
     models: tuple[str, ...] | None = None
+    digest: bytes = field(init=False, repr=False, eq=False)
+
+    @digest.default
+    def _digest(self) -> bytes:
+        return sha256(self.secret.encode()).digest()
 
 
 @frozen
