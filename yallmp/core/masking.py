@@ -1,0 +1,238 @@
+"""
+Secrets leave nothing behind: what is hidden, and how.
+
+Two rules, both needed.  *By name* (:mod:`yallmp.core.secretnames`): values of headers and
+query parameters whose names speak of secrets are hidden, whoever sent them.  *By value*:
+every secret that the process knows and that has at least 12 characters is replaced by
+``****`` wherever it stands: in a header, a URL, a body, an error message.  It is looked
+for in the forms that software gives to text: as it is, in JSON strings, percent-encoded,
+and in base64 at each of the three alignments (so also within Basic credentials).  What is
+left never tells how long the secret was.
+
+Looking is cheap where there is nothing to find: data is searched for all forms before
+anything is taken apart.  A stream is looked at across its reads, and a read waits for the
+next one only while its end could be the beginning of a secret (:class:`MaskedStream`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote, quote_plus
+
+from attrs import define, field, frozen
+
+from yallmp.core.secretnames import MASK, SHOWN, header_by_name, query_by_name, url_by_name
+
+#: Shorter secrets would be found in innocent text.
+LEAST_KNOWN = 12
+#: The end of a text is hidden if it is this much of the beginning of a secret.
+LEAST_CUT = 16
+#: Up to this size one regular expression is quicker than a search for each form.
+_SHORT = 1024
+_MASK = MASK.encode()
+
+Span = tuple[int, int]
+
+
+class Masker:
+    """
+    Replaces the secrets that it was made with; immutable once made.
+
+    Make one for each configuration: finding the forms of the secrets takes a moment.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {secret for secret in secrets if len(secret) >= LEAST_KNOWN}
+        self._forms = sorted(set().union(*map(forms, known)), key=lambda form: (-len(form), form))
+        self._search = _any_of(self._forms).search
+        self._starts = frozenset(form[:n] for form in self._forms for n in range(1, SHOWN + 1))
+        self._beginnings = re.compile(b"(?=%b)" % _any_of({f[:SHOWN] for f in self._forms}).pattern)
+        self._alphabet = frozenset(byte for form in self._forms for byte in form)
+        self._longest = len(self._forms[0]) if self._forms else 0
+
+    def finds(self, data: bytes) -> bool:
+        """Whether a known secret stands in *data*, whole."""
+        if len(data) <= _SHORT:
+            return self._search(data) is not None
+        return any(form in data for form in self._forms)
+
+    def spans(self, data: bytes) -> list[Span]:
+        """Where known secrets stand in *data*: merged, in order."""
+        if not self.finds(data):
+            return []
+        return merged(span for form in self._forms for span in _occurrences(data, form))
+
+    def held(self, data: bytes) -> int:
+        """How many bytes at the end of *data* may be the beginning of a secret."""
+        if not data or data[-1] not in self._alphabet:
+            return 0
+        window = data[1 - self._longest :]
+        for found in self._beginnings.finditer(window):
+            tail = window[found.start() :]
+            if any(form.startswith(tail) and form != tail for form in self._forms):
+                return len(tail)
+        return next((n for n in range(SHOWN - 1, 0, -1) if window[-n:] in self._starts), 0)
+
+    def mask(self, data: bytes) -> bytes:
+        """*data* with every known secret replaced, also one that is cut off at the end."""
+        spans = self.spans(data)
+        cut = self.held(data)
+        if cut >= LEAST_CUT:
+            spans = merged([*spans, (len(data) - cut, len(data))])
+        return replaced(data, spans) if spans else data
+
+    def mask_text(self, text: str) -> str:
+        """The same for text."""
+        data = text.encode("utf-8", "surrogatepass")
+        masked = self.mask(data)
+        return text if masked is data else masked.decode("utf-8", "surrogatepass")
+
+    def mask_query(self, query: str) -> str:
+        """A query (what follows the question mark) by both rules."""
+        return self.mask_text(query_by_name(query))
+
+    def mask_url(self, url: str) -> str:
+        """A URL by both rules."""
+        return self.mask_text(url_by_name(url))
+
+    def mask_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Headers by both rules."""
+        return [(name, self.mask(header_by_name(name, value))) for name, value in headers]
+
+
+@frozen
+class Piece:
+    """One read of a stream as it may be shown; ``masked`` tells whether something was hidden."""
+
+    data: bytes
+    masked: bool = False
+
+
+@define
+class MaskedStream:
+    """
+    Masks successive reads of one stream, also what stretches over several of them.
+
+    For each read there comes back one piece, in order; a few come late, while their end
+    could be the beginning of a secret.  A secret is replaced in the read where it begins.
+    """
+
+    _masker: Masker
+    _waiting: deque[bytes] = field(factory=deque, init=False)
+    #: How much of the first waiting read belongs to a secret that began before it.
+    _begun: int = field(default=0, init=False)
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """The pieces that are certain now that *data* came."""
+        if not self._waiting and not self._masker.held(data) and not self._masker.finds(data):
+            return [Piece(data)]
+        self._waiting.append(data)
+        joined = b"".join(self._waiting)
+        return self._certain(self._spans(joined), len(joined) - self._masker.held(joined))
+
+    def flush(self) -> list[Piece]:
+        """The rest, when the stream is over; most of a secret at its end is hidden as well."""
+        joined = b"".join(self._waiting)
+        cut = self._masker.held(joined)
+        spans = self._spans(joined)
+        if cut >= LEAST_CUT:
+            spans = merged([*spans, (len(joined) - cut, len(joined))])
+        return self._certain(spans, len(joined))
+
+    def _spans(self, joined: bytes) -> list[Span]:
+        begun = [(-1, self._begun)] if self._begun else []
+        return merged([*begun, *self._masker.spans(joined)])
+
+    def _certain(self, spans: Sequence[Span], end: int) -> list[Piece]:
+        """The pieces of the waiting reads that lie wholly before *end*."""
+        pieces, start = [], 0
+        while self._waiting and start + len(self._waiting[0]) <= end:
+            data = self._waiting.popleft()
+            pieces.append(_piece(data, start, spans))
+            start += len(data)
+        self._begun = max((e - start for s, e in spans if s < start < e), default=0)
+        return pieces
+
+
+def _piece(data: bytes, start: int, spans: Sequence[Span]) -> Piece:
+    """The read that begins at *start*; spans that began before it leave no second mask."""
+    end = start + len(data)
+    parts, done, hit = [], start, False
+    for first, last in spans:
+        if first < end and last > start:
+            hit = True
+            parts += [data[done - start : max(first, start) - start], _MASK * (first >= start)]
+            done = min(last, end)
+    return Piece(b"".join([*parts, data[done - start :]]), hit) if hit else Piece(data)
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The spans in order, those that touch or overlap joined."""
+    joined: list[Span] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def replaced(data: bytes, spans: Sequence[Span]) -> bytes:
+    """*data* with each of the spans replaced by the mask."""
+    parts, done = [], 0
+    for start, end in spans:
+        parts += [data[done:start], _MASK]
+        done = end
+    return b"".join([*parts, data[done:]])
+
+
+def forms(secret: str) -> set[bytes]:
+    """What *secret* looks like in text that software wrote."""
+    data = secret.encode("utf-8", "surrogatepass")
+    return {data, *_json_forms(secret), *_percent_forms(data), *_base64_forms(data)}
+
+
+def _json_forms(secret: str) -> Iterator[bytes]:
+    """In JSON strings: ASCII or not, slashes escaped (PHP), HTML escaped (Go), JSON within JSON."""
+    html = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+    for ascii_only in (True, False):
+        text = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        for form in (text, text.replace("/", "\\/"), text.translate(html)):
+            data = form.encode("utf-8", "surrogatepass")
+            yield data
+            yield re.sub(rb"(?<=\\u)[0-9a-f]{4}", lambda found: found[0].upper(), data)
+            yield data.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+
+
+def _percent_forms(data: bytes) -> Iterator[bytes]:
+    """Percent-encoded, with the characters that libraries leave alone, in both cases."""
+    for safe in ("", "/", "!'()*", "/:@!$&'()*+,;="):
+        for form in (quote(data, safe=safe), quote_plus(data, safe=safe)):
+            yield form.encode()
+            yield re.sub("%..", lambda found: found[0].lower(), form).encode()
+
+
+def _base64_forms(data: bytes) -> Iterator[bytes]:
+    """The characters that depend on *data* alone, whatever surrounds it, in both alphabets."""
+    for before in range(3):
+        first = (8 * before + 5) // 6
+        last = 8 * (before + len(data)) // 6
+        padded = bytes(before) + data + b"\0\0"
+        yield base64.b64encode(padded)[first:last]
+        yield base64.urlsafe_b64encode(padded)[first:last]
+
+
+def _any_of(texts: Iterable[bytes]) -> re.Pattern[bytes]:
+    """A pattern for any of the texts, as they are; it finds nothing if there are none."""
+    return re.compile(b"|".join(map(re.escape, texts)) or b"(?!)")
+
+
+def _occurrences(data: bytes, form: bytes) -> Iterator[Span]:
+    at = data.find(form)
+    while at >= 0:
+        yield at, at + len(form)
+        at = data.find(form, at + 1)

@@ -1,0 +1,142 @@
+"""
+A request log: written event by event, read back whole.
+
+``docs/log-format.md`` defines the format.  A log is the concatenation of what
+:func:`format_event` gives for each event of an exchange, so that it can be written while
+things happen and a crash leaves what was known; :func:`parse` reads it, also one that was
+cut off.  Everything is masked before it is cut to the wanted length, so that no half of
+a secret stays.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import evolve, field, frozen
+
+from yallmp.core.exchange import Begin, End, Event, Read
+from yallmp.core.masking import Masker, Piece
+from yallmp.core.recalled import event_of
+from yallmp.core.recorded import section_of, utc
+from yallmp.core.recordframe import (
+    Block,
+    Field,
+    RecordError,
+    Section,
+    first_line,
+    read_frame,
+    written,
+)
+
+__all__ = ["NOTHING_KNOWN", "Record", "RecordError", "format_event", "format_read", "parse"]
+
+NOTHING_KNOWN = Masker()
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
+LONGEST_MODEL = 48
+
+
+def format_event(event: Event, masker: Masker = NOTHING_KNOWN, bodies: int | None = None) -> bytes:
+    """
+    What *event* adds to the log of its exchange.
+
+    Stateless: a secret that stretches over two reads is for
+    :class:`~yallmp.core.masking.MaskedStream` and :func:`format_read`.
+
+    :param bodies: how many bytes of a body to keep; ``None`` for all.
+    """
+    section = _cut(_masked(section_of(event), masker), bodies)
+    begin = first_line(event.id) if isinstance(event, Begin) else b""
+    return begin + written(event.id, section)
+
+
+def format_read(read: Read, piece: Piece, room: int | None = None) -> bytes:
+    """What *read* adds, its data already masked, if *room* bytes of the answer may be kept."""
+    kept = len(piece.data) if room is None else min(room, len(piece.data))
+    of = b"" if kept == len(piece.data) else b" of %d" % len(piece.data)
+    mark = b", masked" if piece.masked else b""
+    return b"@%b read %d\nat: %.3f ms\nbody: %d%b bytes%b\n%b\n\n" % (
+        read.id.encode(), read.number, read.at, kept, of, mark, piece.data[:kept],
+    )  # fmt: skip
+
+
+def record_name(begin: Begin, masker: Masker = NOTHING_KNOWN) -> str:
+    """
+    The name of the log, without an ending: when, which, and what was asked for.
+
+    >>> record_name(Begin("3f9c2a7b10de", 0, "", "", "", "", "", (), b"", model="a/b"))
+    '19700101_000000-3f9c2a7b10de_a-b'
+    """
+    moment = re.sub(r"[-:]", "", utc(begin.time)[:19]).replace("T", "_")
+    model = _NOT_IN_A_NAME.sub("-", masker.mask_text(begin.model or "unknown"))
+    return f"{moment}-{begin.id}_{model[:LONGEST_MODEL]}"
+
+
+def _masked(section: Section, masker: Masker) -> Section:
+    """*section* without known secrets."""
+    body = None if section.body is None else _masked_block(section.body, masker)
+    fields = section.fields
+    if _suspicious(fields, masker):
+        fields = tuple(_masked_field(field, masker) for field in fields)
+    if fields is section.fields and body is section.body:
+        return section
+    return evolve(section, fields=fields, body=body)
+
+
+def _suspicious(fields: tuple[Field, ...], masker: Masker) -> bool:
+    """Whether to look at each field: one search over all, or text that may have been cut."""
+    if any(field.name in ("message", "text") for field in fields):
+        return True
+    return masker.finds(b"\n".join([field.value for field in fields]))
+
+
+def _masked_field(field: Field, masker: Masker) -> Field:
+    value = masker.mask(field.value)
+    return field if value is field.value else Field(field.name, value, True)
+
+
+def _masked_block(block: Block, masker: Masker) -> Block:
+    data = masker.mask(block.data)
+    return block if data is block.data else Block(data, len(data), True)
+
+
+def _cut(section: Section, bodies: int | None) -> Section:
+    if bodies is None or section.body is None or len(section.body.data) <= bodies:
+        return section
+    return evolve(section, body=evolve(section.body, data=section.body.data[:bodies]))
+
+
+@frozen
+class Record:
+    """
+    A log that was read.
+
+    ``events`` are the events with as much of their bodies as was kept, ``sections`` the
+    same as they stand in the file, with the marks for what was masked or cut.
+    """
+
+    id: str
+    events: tuple[Event, ...]
+    sections: tuple[Section, ...] = field(repr=False)
+    complete: bool
+
+    @property
+    def begin(self) -> Begin | None:
+        """What came, unless the log was cut off within it."""
+        return next((event for event in self.events if isinstance(event, Begin)), None)
+
+    @property
+    def request(self) -> Section | None:
+        """The section of what came."""
+        return next((section for section in self.sections if section.kind == "request"), None)
+
+
+def parse(data: bytes) -> Record:
+    """
+    Read a log; one that was cut off gives what is known, and is not ``complete``.
+
+    :raises RecordError: it is not a log of this format, with the place of what is wrong.
+    """
+    frame = read_frame(data)
+    events = tuple(event_of(frame.id, section) for section in frame.sections)
+    complete = bool(events) and isinstance(events[-1], End) and not frame.rest
+    return Record(frame.id, events, frame.sections, complete)
