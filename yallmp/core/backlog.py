@@ -1,0 +1,172 @@
+"""
+Records on their way to the recorder process, and which of them still fit.
+
+Frames gather here (*waiting*) until they are handed over (*sent*); the recorder process
+confirms in coarse steps how much it has taken.  What waits or is sent and unconfirmed
+may be ``limit`` bytes.  The first record that does not fit makes the backlog *full*:
+from then on every record that wants to begin or to grow is given up whole, until half
+of the limit is free again, so that what is written are whole records and not the
+beginnings of many.  The few bytes that say that a record ended, in whichever way, always
+fit: there are never more of them than there are open records.
+"""
+
+from __future__ import annotations
+
+from yallmp.core.frames import (
+    APPEND,
+    BEGIN_ERROR,
+    BEGIN_LOG,
+    DISCARD,
+    FINISH,
+    GIVE_UP,
+    HEAD,
+    MAX_DATA,
+)
+
+_FULL = b"the queue of records was full"
+
+
+class Backlog:
+    """
+    The frames that the recorder process has yet to confirm.
+
+    :param limit: bytes (``logging.queue_bytes``).
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.is_full = False
+        self._closed = False
+        self._limit = limit
+        self._frames: list[bytes] = []
+        self._waiting = 0
+        self._sent = 0
+        self._open: dict[str, int] = {}
+        self._next = 1
+        self._first_waiting = 1
+
+    @property
+    def held(self) -> int:
+        """The bytes that wait or are unconfirmed."""
+        return self._waiting + self._sent
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to hand over."""
+        return bool(self._frames)
+
+    def begin(self, name: str) -> bool:
+        """Start the request log *name*; false if it is given up."""
+        if self._closed or name in self._open:
+            return True
+        if not self._admits(len(name)):
+            return False
+        self._open[name] = self._start(BEGIN_LOG, name)
+        return True
+
+    def append(self, name: str, data: bytes) -> bool:
+        """Add to *name*, if it is open; false if it is given up now."""
+        number = self._open.get(name)
+        if number is None:
+            return True
+        if self._admits(len(data)):
+            self._add(number, data)
+            return True
+        del self._open[name]
+        self._put(GIVE_UP, number, _FULL)
+        return False
+
+    def finish(self, name: str) -> None:
+        """*name*, if it is open, is whole."""
+        self._end(FINISH, name)
+
+    def discard(self, name: str) -> None:
+        """Nothing of *name*, if it is open, is to stay."""
+        self._end(DISCARD, name)
+
+    def error(self, name: str, data: bytes) -> bool:
+        """The whole error log *name*; false if it is given up."""
+        if self._closed:
+            return True
+        if not self._admits(len(name) + len(data)):
+            return False
+        number = self._start(BEGIN_ERROR, name)
+        self._add(number, data)
+        self._put(FINISH, number, b"")
+        return True
+
+    def take(self) -> bytes:
+        """All that waits; it counts as sent from now on."""
+        data = b"".join(self._frames)
+        self._frames = []
+        self._sent += self._waiting
+        self._waiting = 0
+        self._first_waiting = self._next
+        return data
+
+    def confirm(self, size: int) -> None:
+        """*size* more bytes were taken."""
+        self._sent -= size
+        self._relieve()
+
+    def lose_sent(self) -> int:
+        """
+        Whoever was sent frames is gone; the number of open records that are given up.
+
+        Records that were begun since the last :meth:`take` are still whole here and stay.
+        What waits for the others will be ignored: its reader never saw them begin.
+        """
+        gone = [name for name, number in self._open.items() if number < self._first_waiting]
+        for name in gone:
+            del self._open[name]
+        self._sent = 0
+        self._relieve()
+        return len(gone)
+
+    def close(self) -> None:
+        """Take no notice of anything from now on."""
+        self._closed = True
+        self._open.clear()
+
+    def _start(self, what: int, name: str) -> int:
+        """A new number, told together with its name."""
+        number = self._next
+        self._next += 1
+        self._put(what, number, name.encode("ascii", "replace"))
+        return number
+
+    def _add(self, number: int, data: bytes) -> None:
+        """Data, in as many frames as it takes."""
+        if len(data) <= MAX_DATA:
+            self._put(APPEND, number, data)
+            return
+        for start in range(0, len(data), MAX_DATA):
+            self._put(APPEND, number, data[start : start + MAX_DATA])
+
+    def _end(self, what: int, name: str) -> None:
+        """The last frame of an open record."""
+        number = self._open.pop(name, None)
+        if number is not None:
+            self._put(what, number, b"")
+
+    def _put(self, what: int, number: int, data: bytes) -> None:
+        """One more frame waits."""
+        size = len(data)
+        self._frames += (HEAD.pack(what, number, size), data)
+        self._waiting += HEAD.size + size
+
+    def _admits(self, size: int) -> bool:
+        """
+        Whether *size* bytes fit.
+
+        Only a backlog that holds something becomes full: one that is nearly empty would
+        never be told that it no longer is.
+        """
+        if not self.is_full and self.held + size <= self._limit:
+            return True
+        self.is_full = self.is_full or self.held > self._limit // 2
+        return False
+
+    def _relieve(self) -> None:
+        """There may be room again."""
+        if self.held <= self._limit // 2:
+            self.is_full = False

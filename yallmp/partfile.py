@@ -1,0 +1,141 @@
+"""
+A record's file while it is being written, from its unfinished name to its final one.
+
+A record is written to ``<name>.log.part`` and becomes ``<name>.log`` when it is whole, by
+a hard link, which never replaces a file; where that name is taken, ``<name>-2.log``.  A
+filesystem without hard links gets a rename, after a look that the name is free.
+
+Standard library only: the recorder process uses this, and is to be small.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from yallmp.core.retention import PART
+
+_TOO_MANY = "too many records of the same name"
+_MOST_NAMES = 100
+_MODE = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class PartFile:
+    """
+    A record that is not whole yet.
+
+    ``path`` is its unfinished file, empty before that is made; ``size`` is what was
+    written to it.  Every method may raise OSError; data that a failed write was to write
+    is gone.
+
+    :param suffix: how the final name ends (``.log``).
+    """
+
+    __slots__ = ("_ends_line", "_fd", "_pending", "_stem", "_suffix", "folder", "path", "size")
+
+    def __init__(self, folder: str, name: str, suffix: str) -> None:
+        self.folder = folder
+        self.path = ""
+        self.size = 0
+        self._stem = os.path.join(folder, name)
+        self._suffix = suffix
+        self._fd = -1
+        self._ends_line = True
+        self._pending: list[bytes] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a descriptor."""
+        return self._fd >= 0
+
+    def add(self, data: bytes) -> None:
+        """Data for the next :meth:`write`."""
+        self._pending.append(data)
+
+    def drop(self) -> None:
+        """Forget what was added and not written."""
+        self._pending.clear()
+
+    def add_last_line(self, reason: str) -> None:
+        """Say in the file why there is no more of it (``docs/log-format.md``)."""
+        start = "" if self._ends_line else "\n"
+        self.add(f"{start}! given up: {reason}\n".encode())
+
+    def open(self) -> None:
+        """Open the file; make it if there is none yet."""
+        if self.path:
+            self._fd = os.open(self.path, _MODE)
+            return
+        for path in self._paths():
+            with suppress(FileExistsError):
+                self._fd = os.open(path + PART, _MODE | os.O_CREAT | os.O_EXCL, 0o600)
+                self.path = path + PART
+                return
+        raise FileExistsError(errno.EEXIST, _TOO_MANY)
+
+    def write(self) -> int:
+        """Hand what was added to the operating system; its size."""
+        data = b"".join(self._pending)
+        self._pending.clear()
+        left = memoryview(data)
+        while left:
+            self._ends_line = False
+            size = os.write(self._fd, left)
+            self.size += size
+            left = left[size:]
+        if data:
+            self._ends_line = data.endswith(b"\n")
+        return len(data)
+
+    def shut(self) -> None:
+        """Give the descriptor back, if there is one."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def publish(self) -> None:
+        """Give it the first of its final names that is free."""
+        for path in self._paths():
+            with suppress(FileExistsError):
+                rename_new(self.path, path)
+                return
+        raise FileExistsError(errno.EEXIST, _TOO_MANY)
+
+    def remove(self) -> None:
+        """Leave nothing of it."""
+        if self.path:
+            os.unlink(self.path)
+
+    def _paths(self) -> Iterator[str]:
+        """The names that it may get, best first."""
+        yield self._stem + self._suffix
+        for number in range(2, _MOST_NAMES):
+            yield f"{self._stem}-{number}{self._suffix}"
+
+
+def rename_new(old: str, new: str) -> None:
+    """
+    Rename a file and never replace another.
+
+    Only the way by a hard link is atomic.  The other is for filesystems that have none;
+    the random number in a record's name makes it good enough.
+    """
+    try:
+        os.link(old, new)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(new):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from None
+        os.rename(old, new)
+    else:
+        with suppress(OSError):
+            os.unlink(old)

@@ -1,0 +1,229 @@
+"""
+Hands records to the recorder process, and never waits for it.
+
+A request must not suffer from its log.  So the proxy only gathers frames
+(:mod:`yallmp.core.frames`), gives them to the recorder process
+(:mod:`yallmp.recorder_child`) in batches through a pipe, and keeps at most
+``queue_bytes`` that are not yet confirmed (:mod:`yallmp.core.backlog`).  Whatever goes
+wrong beyond the pipe costs records, which are counted and told (:mod:`yallmp.losses`),
+and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from yallmp import recorder_child
+from yallmp.core.backlog import Backlog
+from yallmp.interfaces import IRecorder
+from yallmp.losses import Losses
+from yallmp.record_files import KINDS, make_directories
+from yallmp.recorder_process import Command, Listener, RecorderProcess
+
+#: How long frames gather, in seconds.  Every batch wakes another process up.
+GATHER = 0.0
+_ACK_BYTES = 256 * 1024
+
+
+class RecorderError(Exception):
+    """Records cannot be written; the message is one line that says what to do."""
+
+
+def check_directory(directory: str) -> None:
+    """
+    Make the directories for records and try to write there.
+
+    :raises RecorderError: it cannot be done.
+    """
+    try:
+        make_directories(directory)
+        for folder, _ in KINDS.values():
+            _try_to_write(os.path.join(directory, folder))
+    except OSError as error:
+        raise RecorderError(
+            f"logging.directory {directory} cannot be written ({error.strerror}); "
+            "make it writable for the user that yallmp runs as, or choose another (--log-dir)"
+        ) from error
+
+
+def _try_to_write(folder: str) -> None:
+    """Write a file that is gone at once."""
+    with tempfile.TemporaryFile(dir=folder):
+        return
+
+
+@implementer(IRecorder)
+class Recorder(Service):
+    """
+    The recorder process as a service, and the way for records into it.
+
+    Stop it after everything that makes records: what comes later is dropped.
+
+    :param reactor: provides IReactorProcess and IReactorTime.
+    :param max_age: seconds that a record is kept.
+    :param max_total_bytes: of all records; the oldest go first.
+    :param queue_bytes: of frames that the process has not yet confirmed.
+    :param environment: of the process, such as the path to the interpreter's libraries.
+    :param stop_timeout: seconds that a stop waits for what is still to be written.
+    """
+
+    name = "recorder"
+
+    def __init__(
+        self,
+        reactor: Any,
+        directory: str,
+        *,
+        max_age: float,
+        max_total_bytes: int,
+        queue_bytes: int,
+        log: Logger,
+        python: str = sys.executable,
+        environment: tuple[tuple[str, str], ...] = (),
+        stop_timeout: float = 5.0,
+    ) -> None:
+        self._reactor = reactor
+        self._directory = os.path.abspath(directory)
+        self._backlog = Backlog(queue_bytes)
+        self._batch: IDelayedCall | None = None
+        self._queue_losses = Losses(reactor, log)
+        self._disk_losses = Losses(reactor, log)
+        self._process_losses = Losses(reactor, log)
+        limits = (max_age, max_total_bytes, min(_ACK_BYTES, queue_bytes // 8))
+        self._process = RecorderProcess(
+            reactor,
+            Command(python, _arguments(python, self._directory, limits), dict(environment)),
+            Listener(up=self._flush, down=self._process_lost, line=self._process_said),
+            log,
+            stop_timeout,
+        )
+
+    @property
+    def lost(self) -> int:
+        """How many records were given up since the start."""
+        return sum(losses.total for losses in self._losses())
+
+    def begin(self, name: str) -> None:
+        """See :class:`IRecorder`."""
+        if not self._backlog.begin(name):
+            self._overflow()
+        if self._batch is None:
+            self._gather()
+
+    def append(self, name: str, data: bytes) -> None:
+        """See :class:`IRecorder`."""
+        if not self._backlog.append(name, data):
+            self._overflow()
+        if self._batch is None:
+            self._gather()
+
+    def finish(self, name: str) -> None:
+        """See :class:`IRecorder`."""
+        self._backlog.finish(name)
+        if self._batch is None:
+            self._gather()
+
+    def discard(self, name: str) -> None:
+        """See :class:`IRecorder`."""
+        self._backlog.discard(name)
+        if self._batch is None:
+            self._gather()
+
+    def error(self, name: str, data: bytes) -> None:
+        """See :class:`IRecorder`."""
+        if not self._backlog.error(name, data):
+            self._overflow()
+        if self._batch is None:
+            self._gather()
+
+    def startService(self) -> None:
+        """
+        Make the directories and start the process.
+
+        :raises RecorderError: that is not possible.
+        """
+        check_directory(self._directory)
+        try:
+            self._process.start()
+        except OSError as error:
+            raise RecorderError(f"the recorder process cannot be started: {error}") from error
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Write what is left; fires when the process is gone."""
+        super().stopService()
+        if self._batch is not None:
+            self._batch.cancel()
+        self._flush()
+        stopped = self._process.stop(more=self._backlog.is_waiting)
+        self._backlog.close()
+        return stopped.addCallback(self._tell_losses)
+
+    def _gather(self) -> None:
+        """Frames wait: they go out together, if there is anyone to take them."""
+        if self._process.is_up and self._backlog.is_waiting:
+            self._batch = self._reactor.callLater(GATHER, self._flush)
+
+    def _flush(self) -> None:
+        """Hand over what waits."""
+        self._batch = None
+        if self._process.is_up and self._backlog.is_waiting:
+            self._process.write(self._backlog.take())
+
+    def _overflow(self) -> None:
+        """A record found no room."""
+        self._queue_losses.lost(1, "the recorder process is behind by logging.queue_bytes")
+        self._look_for_room()
+
+    def _process_lost(self) -> None:
+        """The process is gone with what it was sent."""
+        open_records = self._backlog.lose_sent()
+        if open_records:
+            self._process_losses.lost(open_records, "the recorder process ended")
+        self._look_for_room()
+
+    def _process_said(self, line: str) -> None:
+        """What the process tells; see :mod:`yallmp.recorder_child`."""
+        kind, _, rest = line.partition(" ")
+        if kind == "ack":
+            self._backlog.confirm(int(rest))
+            self._look_for_room()
+        elif kind == "lost":
+            count, _, reason = rest.partition(" ")
+            self._disk_losses.lost(int(count), reason)
+        elif kind == "back":
+            self._disk_losses.over()
+        elif kind == "ready":
+            self._process_losses.over()
+
+    def _look_for_room(self) -> None:
+        """Records may fit again."""
+        if not self._backlog.is_full:
+            self._queue_losses.over()
+
+    def _losses(self) -> tuple[Losses, ...]:
+        """All kinds of trouble."""
+        return (self._queue_losses, self._disk_losses, self._process_losses)
+
+    def _tell_losses(self, result: None) -> None:
+        """Nothing more is lost from here on."""
+        for losses in self._losses():
+            losses.close()
+
+
+def _arguments(
+    python: str, directory: str, limits: tuple[float, int, int]
+) -> tuple[str | bytes, ...]:
+    """The command line; the interpreter loads nothing that it need not, and leaves no files."""
+    program = os.path.abspath(recorder_child.__file__)
+    options = (python, "-I", "-S", "-B", program, os.fsencode(directory))
+    return options + tuple(str(limit) for limit in limits)

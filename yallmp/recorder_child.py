@@ -1,0 +1,234 @@
+"""
+The recorder process: reads frames from its standard input and writes records.
+
+It is started as ``python -I -S recorder_child.py DIRECTORY MAX_AGE MAX_TOTAL ACK_EVERY`` by
+:mod:`yallmp.recorder` and lives until its input ends, which is when the proxy is gone,
+in whichever way.  It ignores the signals that stop a daemon and has a session of its
+own, so that a Ctrl-C or the stop of a service cannot end it before it has written what
+the pipe still holds.  Records that are open then stay unfinished.
+
+What it says goes to its standard output, a line each:
+
+``ready``
+    it has started.
+``ack BYTES``
+    so many more bytes of frames were taken; said once for every ``ACK_EVERY`` of them.
+``lost COUNT REASON``
+    so many records were given up.
+``back``
+    after that: a record was written again.
+
+A thread deletes old records (:class:`Sweeper`), so that a directory with a hundred
+thousand files does not hold up the writing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+
+if __name__ == "__main__":
+    # The interpreter was started without a path to us.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from yallmp.core.frames import Decoder
+from yallmp.core.retention import Found, is_expired, is_record, may_be_open, oldest
+from yallmp.record_files import KINDS, RecordFiles
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+#: Of the pipe and of one read: what can wait here while a disk takes its time.
+PIPE_BYTES = 1024 * 1024
+SWEEP_EVERY = 60.0
+
+
+class Sweeper:
+    """
+    Deletes records by age and by size of all, oldest first.
+
+    Deletes a little more than it must, so that a full directory is not searched again
+    for every record.
+
+    :param parts: the files that are being written; they stay.
+    :param max_age: seconds.
+    :param max_total: bytes.
+    """
+
+    def __init__(
+        self, directory: str, parts: Collection[str], max_age: float, max_total: int
+    ) -> None:
+        self.total = 0
+        self._folders = [os.path.join(directory, folder) for folder, _ in KINDS.values()]
+        self._parts = parts
+        self._max_age = max_age
+        self._max_total = max_total
+
+    def room(self) -> int:
+        """The bytes that may be written before it has to sweep again."""
+        return max(self._max_total - self.total, self._max_total // 32)
+
+    def sweep(self, now: float) -> None:
+        """Delete what is too old, and then what is too much."""
+        self.total = 0
+        for found in self._all():
+            if not (is_expired(found, now, self._max_age) and self._delete(found, now)):
+                self.total += found[1]
+        if self.total > self._max_total:
+            self._shrink(now)
+
+    def _shrink(self, now: float) -> None:
+        """Delete the oldest until there is some room."""
+        excess = self.total - self._max_total + self._max_total // 16
+        candidates = (found for found in self._all() if self._may_go(found, now))
+        for found in oldest(candidates, excess, now):
+            if self._delete(found, now):
+                self.total -= found[1]
+
+    def _all(self) -> Iterator[Found]:
+        """Every record there is; a directory that cannot be read has none."""
+        for folder in self._folders:
+            with suppress(OSError), os.scandir(folder) as entries:
+                yield from filter(None, map(_found, entries))
+
+    def _may_go(self, found: Found, now: float) -> bool:
+        """Whether nobody is writing it."""
+        return found[2] not in self._parts and not may_be_open(found, now)
+
+    def _delete(self, found: Found, now: float) -> bool:
+        """Delete a record; false if it stays."""
+        if not self._may_go(found, now):
+            return False
+        try:
+            os.unlink(found[2])
+        except OSError:
+            return False
+        return True
+
+
+def _found(entry: os.DirEntry[str]) -> Found | None:
+    """What is to be known of a file, if it is a record of ours."""
+    if not is_record(entry.name):
+        return None
+    try:
+        if not entry.is_file(follow_symlinks=False):
+            return None
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return (status.st_mtime, status.st_size, entry.path)
+
+
+class Sweeping(threading.Thread):
+    """Sweeps at the start, every minute, and when enough was written."""
+
+    def __init__(self, sweeper: Sweeper) -> None:
+        super().__init__(name="sweeping", daemon=True)
+        self._sweeper = sweeper
+        self._due = threading.Event()
+        self._swept_at = 0
+
+    def run(self) -> None:
+        """Sweep for ever; the end of the process ends it."""
+        while True:
+            self._sweeper.sweep(time.time())
+            self._due.wait(SWEEP_EVERY)
+            self._due.clear()
+
+    def wrote(self, total: int) -> None:
+        """*total* bytes were written since the start of the process."""
+        if total - self._swept_at >= self._sweeper.room():
+            self._swept_at = total
+            self._due.set()
+
+
+class Told:
+    """
+    What the proxy is told, and when.
+
+    :param say: writes a line.
+    :param ack_every: bytes.
+    """
+
+    def __init__(self, files: RecordFiles, say: Callable[[str], None], ack_every: int) -> None:
+        self._files = files
+        self._say = say
+        self._ack_every = ack_every
+        self._taken = 0
+        self._finished: int | None = None
+
+    def batch(self, size: int) -> None:
+        """A batch of *size* bytes was handled."""
+        self._taken += size
+        if self._taken >= self._ack_every:
+            self._say(f"ack {self._taken}")
+            self._taken = 0
+        if self._files.lost:
+            self._lost()
+        elif self._finished is not None and self._files.finished > self._finished:
+            self._finished = None
+            self._say("back")
+
+    def _lost(self) -> None:
+        """Records were lost."""
+        for reason, count in self._files.lost.items():
+            self._say(f"lost {count} {reason}")
+        self._files.lost.clear()
+        self._finished = self._files.finished
+
+
+def say(line: str) -> None:
+    """Tell the proxy something, if it still listens."""
+    with suppress(OSError):
+        os.write(1, line.encode("ascii", "backslashreplace") + b"\n")
+
+
+def record(
+    read: Callable[[int], bytes], files: RecordFiles, told: Told, wrote: Callable[[int], None]
+) -> None:
+    """Do what the frames say until there are no more."""
+    decoder = Decoder()
+    data = read(PIPE_BYTES)
+    while data:
+        for frame in decoder.feed(data):
+            files.handle(*frame)
+        files.flush()
+        told.batch(len(data))
+        wrote(files.written)
+        data = read(PIPE_BYTES)
+    files.close()
+
+
+def detach() -> None:
+    """Be a process that only the end of its input ends, and whose files are private."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    os.umask(0o077)
+    if hasattr(os, "setsid"):
+        with suppress(OSError):
+            os.setsid()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+def main(directory: str, max_age: str, max_total: str, ack_every: str) -> None:
+    """Write records to *directory* until standard input ends."""
+    detach()
+    files = RecordFiles(directory)
+    sweeping = Sweeping(Sweeper(directory, files.parts, float(max_age), int(max_total)))
+    sweeping.start()
+    say("ready")
+    record(lambda size: os.read(0, size), files, Told(files, say, int(ack_every)), sweeping.wrote)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
