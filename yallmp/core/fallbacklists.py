@@ -2,42 +2,57 @@
 Fallbacks and aliases as they are written.
 
 ``fallbacks`` is a list of mappings from a model to its fallbacks, as in LiteLLM, or one
-such mapping.
+such mapping.  What is read keeps its place, because whether a name is known can only be
+said when all are (:mod:`yallmp.core.references`).
 """
 
 from __future__ import annotations
+
+from attrs import frozen
 
 from yallmp.core import kinds, wirekinds
 from yallmp.core.reading import Reading
 from yallmp.core.yamltree import Map, Node, Seq
 
-ByModel = tuple[tuple[str, tuple[str, ...]], ...]
+
+@frozen
+class Named:
+    """The models that stand under one name (a model's, an alias), and where."""
+
+    name: str
+    models: tuple[str, ...]
+    node: Node
 
 
-def by_model(reading: Reading, node: Node) -> ByModel:
+def by_model(reading: Reading, node: Node) -> tuple[Named, ...]:
     """Models with the models that serve in their place."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, Named] = {}
     for part in node.items if isinstance(node, Seq) else (node,):
         for model, child in _pairs(reading, part):
             if model in found:
                 reading.problem(child, f"the fallbacks of {model} are given twice")
-            found[model] = wirekinds.texts(reading, child)
-    return tuple(found.items())
+            found[model] = Named(model, wirekinds.texts(reading, child), child)
+    return tuple(found.values())
 
 
 def _pairs(reading: Reading, part: Node) -> tuple[tuple[str, Node], ...]:
     if isinstance(part, Map):
         return part.items
     shown = reading.shown(part)
-    if shown != "null":
+    if shown not in ("null", "nothing"):
         reading.problem(part, f"{shown} does not say whose fallbacks these are (model: [others])")
     return ()
 
 
-def aliases(reading: Reading, node: Node) -> tuple[tuple[str, str], ...]:
-    """Other names with the models that they mean; LiteLLM's ``hidden`` has no effect."""
-    found = [(alias, _meant(reading, child)) for alias, child in reading.pairs(node)]
-    return tuple((alias, model) for alias, model in found if model is not None)
+def for_all(reading: Reading, node: Node) -> Named:
+    """The models that serve in place of any that has no fallbacks of its own."""
+    return Named("*", wirekinds.texts(reading, node), node)
+
+
+def aliases(reading: Reading, node: Node) -> tuple[Named, ...]:
+    """Other names with the one model that each means; LiteLLM's ``hidden`` has no effect."""
+    found = [(alias, _meant(reading, child), child) for alias, child in reading.pairs(node)]
+    return tuple(Named(alias, (model,), child) for alias, model, child in found if model)
 
 
 def _meant(reading: Reading, node: Node) -> str | None:

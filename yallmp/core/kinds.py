@@ -67,6 +67,15 @@ def secret(reading: Reading, node: Node) -> str | None:
     return checked_secret(reading, node, value)
 
 
+def needed_secret(reading: Reading, node: Node) -> str | None:
+    """A key that keeps people out, so that it may not be empty."""
+    scalar = reading.scalar(node)
+    if scalar is not None and scalar.value in (None, ""):
+        reading.problem(node, "is empty: nothing would keep anybody out; set it, or remove it")
+        return None
+    return None if scalar is None else secret(reading, scalar)
+
+
 def checked_secret(reading: Reading, node: Node, value: str) -> str | None:
     """*value* if it can stand in a header."""
     if value.isascii() and value.isprintable() and " " not in value:

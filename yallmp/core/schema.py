@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from yallmp.core import kinds, litellm, wirekinds
-from yallmp.core.fallbacklists import aliases, by_model
+from yallmp.core.fallbacklists import aliases, by_model, for_all
 from yallmp.core.sections import Section, Setting, nested
 
 #: The dialects that are implemented.
@@ -78,7 +78,7 @@ ENTRY = Section(
 
 _FALLBACKS = (
     Setting("fallbacks", by_model),
-    Setting("default_fallbacks", wirekinds.texts),
+    Setting("default_fallbacks", for_all),
     Setting("context_window_fallbacks", by_model),
     Setting("content_policy_fallbacks", by_model),
 )
@@ -133,7 +133,7 @@ GENERAL = Section(
         nested("admin", ADMIN),
         Setting("api_keys", kinds.as_it_stands, inner=KEY),
         Setting("admin_key", kinds.secret),
-        Setting("master_key", kinds.secret),
+        Setting("master_key", kinds.needed_secret),
         Setting("enable_responses_endpoint", kinds.boolean),
         Setting("drain_timeout", kinds.seconds_or_zero),
     ),

@@ -94,11 +94,12 @@ def from_json(value: object, path: str) -> Node:
     raise TypeError(f"{path}: {type(value).__name__} is no JSON value")
 
 
-def compose(text: str, file: str) -> Map:
+def compose(text: str, file: str, problems: list[Problem]) -> Map:
     """
     The tree of a whole configuration.
 
-    :raises ConfigError: it is no YAML, no mapping, or something in it is refused.
+    :param problems: gets what is wrong and can be passed over.
+    :raises ConfigError: it is no YAML, no mapping, or too much.
     """
     try:
         root = yaml.compose(text, Loader=_Loader)
@@ -108,15 +109,11 @@ def compose(text: str, file: str) -> Map:
         line = text.count("\n", 0, error.position) + 1
         message = f"the character {chr(error.character)!a} is not allowed in YAML"
         raise ConfigError((Problem(message, "", line, file),)) from None
-    tree = _Tree(file, [])
-    found = tree.node(root, "", 1) if root is not None else None
+    found = _Tree(file, problems).node(root, "", 1) if root is not None else None
     if found is None or (isinstance(found, Scalar) and found.value is None):
         raise ConfigError((Problem("there is nothing in it", "", None, file),))
     if not isinstance(found, Map):
-        tree.problem("the whole must be a mapping (model_list: …)", "", 1)
-    if tree.problems:
-        raise ConfigError(tuple(tree.problems))
-    assert isinstance(found, Map)
+        raise ConfigError((Problem("it must be a mapping (model_list: …)", "", 1, file),))
     return found
 
 
