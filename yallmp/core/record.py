@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import re
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-from yallmp.core.exchange import Begin, End, Event, Read
+from yallmp.core.exchange import AttemptEnd, Begin, End, Event, Note, Read
 from yallmp.core.masking import Masker, Piece
 from yallmp.core.recalled import event_of
-from yallmp.core.recorded import section_of, utc
+from yallmp.core.recorded import entry_of, utc
 from yallmp.core.recordframe import (
     Block,
-    Field,
+    Line,
     RecordError,
     Section,
+    escaped,
     first_line,
+    marked,
     read_frame,
     written,
 )
@@ -44,9 +46,11 @@ def format_event(event: Event, masker: Masker = NOTHING_KNOWN, bodies: int | Non
 
     :param bodies: how many bytes of a body to keep; ``None`` for all.
     """
-    section = _cut(_masked(section_of(event), masker), bodies)
-    begin = first_line(event.id) if isinstance(event, Begin) else b""
-    return begin + written(event.id, section)
+    title, lines, body = entry_of(event)
+    told = isinstance(event, (AttemptEnd, Note))
+    block = None if body is None else kept(body, masker, bodies)
+    text = written(event.id, title, escaped(_masked(lines, masker, told)), block)
+    return first_line(event.id) + text if isinstance(event, Begin) else text
 
 
 def format_read(read: Read, piece: Piece, room: int | None = None) -> bytes:
@@ -71,38 +75,26 @@ def record_name(begin: Begin, masker: Masker = NOTHING_KNOWN) -> str:
     return f"{moment}-{begin.id}_{model[:LONGEST_MODEL]}"
 
 
-def _masked(section: Section, masker: Masker) -> Section:
-    """*section* without known secrets."""
-    body = None if section.body is None else _masked_block(section.body, masker)
-    fields = section.fields
-    if _suspicious(fields, masker):
-        fields = tuple(_masked_field(field, masker) for field in fields)
-    if fields is section.fields and body is section.body:
-        return section
-    return evolve(section, fields=fields, body=body)
+def kept(body: bytes, masker: Masker, room: int | None) -> Block:
+    """What the log keeps of *body*: all, or the first *room* bytes, masked."""
+    data = masker.mask(body)
+    return Block(data if room is None else data[:room], len(data), data is not body)
 
 
-def _suspicious(fields: tuple[Field, ...], masker: Masker) -> bool:
-    """Whether to look at each field: one search over all, or text that may have been cut."""
-    if any(field.name in ("message", "text") for field in fields):
-        return True
-    return masker.finds(b"\n".join([field.value for field in fields]))
+def _masked(lines: list[Line], masker: Masker, told: bool) -> list[Line]:
+    """
+    The lines without known secrets; one search over all, as most have none.
+
+    :param told: whether there is text among them that may have been cut within a secret.
+    """
+    if told or masker.finds(b" ".join([value for _, value in lines])):
+        return [_masked_line(label, value, masker) for label, value in lines]
+    return lines
 
 
-def _masked_field(field: Field, masker: Masker) -> Field:
-    value = masker.mask(field.value)
-    return field if value is field.value else Field(field.name, value, True)
-
-
-def _masked_block(block: Block, masker: Masker) -> Block:
-    data = masker.mask(block.data)
-    return block if data is block.data else Block(data, len(data), True)
-
-
-def _cut(section: Section, bodies: int | None) -> Section:
-    if bodies is None or section.body is None or len(section.body.data) <= bodies:
-        return section
-    return evolve(section, body=evolve(section.body, data=section.body.data[:bodies]))
+def _masked_line(label: bytes, value: bytes, masker: Masker) -> Line:
+    shown = masker.mask(value)
+    return (label, value) if shown is value else (marked(label), shown)
 
 
 @frozen

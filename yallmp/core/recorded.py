@@ -5,12 +5,15 @@ One function for each class of event, in the order of :mod:`yallmp.core.exchange
 ``docs/log-format.md`` lists the fields.  The rule of names is applied here
 (:mod:`yallmp.core.secretnames`); known secrets are for :mod:`yallmp.core.record`.  The way
 back is :mod:`yallmp.core.recalled`.
+
+Every request passes through here several times, so lines are plain pairs of bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 from yallmp.core.exchange import (
@@ -27,97 +30,97 @@ from yallmp.core.exchange import (
     Splice,
     Usage,
 )
-from yallmp.core.recordframe import Block, Field, Section
+from yallmp.core.recordframe import Line
 from yallmp.core.secretnames import header_by_name, query_by_name, url_by_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+#: A section: its title behind the id, its lines, its body.
+Entry = tuple[bytes, list[Line], "bytes | None"]
 
 
-def section_of(event: Event) -> Section:
-    """What stands in the log for *event*, known secrets still in it."""
-    section: Section = _WRITERS[type(event)](event)
-    return section
+def entry_of(event: Event) -> Entry:
+    """What stands in the log for *event*, not escaped and with known secrets still in it."""
+    entry: Entry = _WRITERS[type(event)](event)
+    return entry
 
 
-def _begin(event: Begin) -> Section:
-    fields = [
-        Field("time", utc(event.time).encode()),
-        _text("client", event.client),
-        _text("listener", event.listener),
-        _text("method", event.method),
-        _text("path", event.path),
-        *_hidden("query", event.query or None, query_by_name),
-        *_maybe("client-request-id", event.client_request_id),
-        *_maybe("key-name", event.key_name),
-        *_maybe("model", event.model),
+def _begin(event: Begin) -> Entry:
+    lines = [
+        (b"time: ", utc(event.time).encode()),
+        (b"client: ", _bytes(event.client)),
+        (b"listener: ", _bytes(event.listener)),
+        (b"method: ", _bytes(event.method)),
+        (b"path: ", _bytes(event.path)),
+        *([_hidden(b"query", event.query, query_by_name)] if event.query else ()),
+        *_maybe(b"client-request-id: ", event.client_request_id),
+        *_maybe(b"key-name: ", event.key_name),
+        *_maybe(b"model: ", event.model),
         *_headers(event.headers),
     ]
-    return Section("request", 0, tuple(fields), _block(event.body))
+    return b"request", lines, event.body
 
 
-def _routed(event: Routed) -> Section:
-    backends = [_text("backend", name) for name in event.backends]
-    fields = (_text("model", event.model), _text("reason", event.reason), *backends)
-    return Section("route", 0, fields)
+def _routed(event: Routed) -> Entry:
+    lines = [(b"model: ", _bytes(event.model)), (b"reason: ", _bytes(event.reason))]
+    lines += [(b"backend: ", _bytes(name)) for name in event.backends]
+    return b"route", lines, None
 
 
-def _attempt(event: Attempt) -> Section:
-    fields = (
-        _at(event.at),
-        _text("backend", event.backend),
-        *_hidden("url", event.url, url_by_name),
+def _attempt(event: Attempt) -> Entry:
+    lines = [
+        (b"at: ", _milliseconds(event.at)),
+        (b"backend: ", _bytes(event.backend)),
+        _hidden(b"url", event.url, url_by_name),
         *_headers(event.headers),
         *_changes(event.splices),
-    )
-    return Section("attempt", event.number, fields, _block(event.body))
+    ]
+    return b"attempt %d" % event.number, lines, event.body
 
 
-def _head(event: Head) -> Section:
-    connected = [] if event.connected is None else [_at(event.connected, "connected")]
-    fields = (
-        _at(event.at),
-        _text("status", str(event.status)),
-        _text("connection", "reused" if event.reused else "new"),
-        *connected,
+def _head(event: Head) -> Entry:
+    lines = [
+        (b"at: ", _milliseconds(event.at)),
+        (b"status: ", b"%d" % event.status),
+        (b"connection: ", b"reused" if event.reused else b"new"),
+        *_maybe_at(b"connected: ", event.connected),
         *_headers(event.headers),
-    )
-    return Section("answer", event.number, fields)
+    ]
+    return b"answer %d" % event.number, lines, None
 
 
-def _read(event: Read) -> Section:
-    return Section("read", event.number, (_at(event.at),), _block(event.data))
+def _read(event: Read) -> Entry:
+    return b"read %d" % event.number, [(b"at: ", _milliseconds(event.at))], event.data
 
 
-def _attempt_end(event: AttemptEnd) -> Section:
-    first = [] if event.first_content is None else [_at(event.first_content, "first-content")]
-    fields = (
-        _at(event.at),
-        _text("backend", event.backend),
-        *_maybe("status", event.status),
-        *_maybe("error", event.error),
-        *_maybe("message", event.message),
-        *first,
-    )
-    return Section("ended", event.number, fields, _block(event.body))
+def _attempt_end(event: AttemptEnd) -> Entry:
+    lines = [
+        (b"at: ", _milliseconds(event.at)),
+        (b"backend: ", _bytes(event.backend)),
+        *_maybe(b"status: ", event.status),
+        *_maybe(b"error: ", event.error),
+        *_maybe(b"message: ", event.message),
+        *_maybe_at(b"first-content: ", event.first_content),
+    ]
+    return b"ended %d" % event.number, lines, event.body
 
 
-def _note(event: Note) -> Section:
-    return Section("note", 0, (_at(event.at), _text("text", event.text)))
+def _note(event: Note) -> Entry:
+    return b"note", [(b"at: ", _milliseconds(event.at)), (b"text: ", _bytes(event.text))], None
 
 
-def _end(event: End) -> Section:
-    fields = (
-        _at(event.at),
-        _text("outcome", event.outcome),
-        _text("status", str(event.status)),
-        _text("sent", f"{event.sent} bytes"),
-        *_maybe("backend", event.backend),
-        _text("attempts", str(event.attempts)),
-        *_maybe("finish-reason", event.finish_reason),
-        *([] if event.usage is None else [_text("usage", _usage_text(event.usage))]),
-        _text("summary", summary(event)),
-    )
-    return Section("end", 0, fields, _block(event.body))
+def _end(event: End) -> Entry:
+    lines = [
+        (b"at: ", _milliseconds(event.at)),
+        (b"outcome: ", _bytes(event.outcome)),
+        (b"status: ", b"%d" % event.status),
+        (b"sent: ", b"%d bytes" % event.sent),
+        *_maybe(b"backend: ", event.backend),
+        (b"attempts: ", b"%d" % event.attempts),
+        *_maybe(b"finish-reason: ", event.finish_reason),
+        *_maybe(b"usage: ", None if event.usage is None else _usage_text(event.usage)),
+        (b"summary: ", _bytes(summary(event))),
+    ]
+    return b"end", lines, event.body
 
 
 def summary(event: End) -> str:
@@ -130,43 +133,52 @@ def summary(event: End) -> str:
 
 def utc(time: float) -> str:
     """POSIX seconds as ``2026-10-19T08:15:02.123456Z``."""
-    moment = _EPOCH + timedelta(microseconds=round(time * 1e6))
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    second, micro = divmod(round(time * 1e6), 1_000_000)
+    return f"{_utc_second(second)}.{micro:06d}Z"
 
 
-def _text(name: str, value: str) -> Field:
-    return Field(name, value.encode("utf-8", "surrogatepass"))
+@lru_cache(maxsize=16)
+def _utc_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _maybe(name: str, value: object) -> list[Field]:
-    return [] if value is None else [_text(name, str(value))]
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
-def _hidden(name: str, value: str | None, by_name: Callable[[str], str]) -> Iterator[Field]:
-    if value is not None:
-        shown = by_name(value)
-        yield Field(name, shown.encode("utf-8", "surrogatepass"), shown != value)
+def _milliseconds(time: float) -> bytes:
+    return b"%.3f ms" % time
 
 
-def _at(milliseconds: float, name: str = "at") -> Field:
-    return Field(name, b"%.3f ms" % milliseconds)
+def _maybe(label: bytes, value: object) -> tuple[Line, ...]:
+    return () if value is None else ((label, _bytes(str(value))),)
 
 
-def _headers(headers: HeaderPairs) -> Iterator[Field]:
-    for name, value in headers:
-        shown = header_by_name(name, value)
-        yield Field("header", b"%b: %b" % (name, shown), shown != value)
+def _maybe_at(label: bytes, time: float | None) -> tuple[Line, ...]:
+    return () if time is None else ((label, _milliseconds(time)),)
 
 
-def _changes(splices: Iterable[Splice]) -> Iterator[Field]:
+def _hidden(name: bytes, value: str, by_name: Callable[[str], str]) -> Line:
+    shown = by_name(value)
+    return name + (b": " if shown == value else b" (masked): "), _bytes(shown)
+
+
+def _headers(headers: HeaderPairs) -> list[Line]:
+    return [_header(name, value) for name, value in headers]
+
+
+def _header(name: bytes, value: bytes) -> Line:
+    shown = header_by_name(name, value)
+    return b"header: " if shown is value else b"header (masked): ", b"%b: %b" % (name, shown)
+
+
+def _changes(splices: Iterable[Splice]) -> list[Line]:
+    lines = []
     for splice in splices:
-        yield Field("change-at", b"%d" % splice.offset)
-        yield Field("change-old", splice.old)
-        yield Field("change-new", splice.new)
-
-
-def _block(data: bytes | None) -> Block | None:
-    return None if data is None else Block(data, len(data))
+        lines.append((b"change-at: ", b"%d" % splice.offset))
+        lines.append((b"change-old: ", splice.old))
+        lines.append((b"change-new: ", splice.new))
+    return lines
 
 
 def _usage_text(usage: Usage) -> str:
@@ -174,7 +186,7 @@ def _usage_text(usage: Usage) -> str:
     return ", ".join(f"{name} {count}" for name, count in told.items() if count is not None)
 
 
-_WRITERS: dict[type, Callable[[Any], Section]] = {
+_WRITERS: dict[type, Callable[[Any], Entry]] = {
     Begin: _begin,
     Routed: _routed,
     Attempt: _attempt,

@@ -11,17 +11,18 @@ line behind it is there.  This module knows nothing of what the sections mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from attrs import define, field, frozen
 
-from yallmp.core.escapes import escape, unescape
+from yallmp.core.escapes import escape, is_plain, unescape
 
 _FIRST = re.compile(rb"yallmp-log (\d{1,9}) ([0-9a-z]{1,64})")
 _TITLE = re.compile(rb"@([0-9a-z]+) ([a-z]+)(?: (\d{1,9}))?")
 _FIELD = re.compile(rb"([a-z-]+)( \(masked\))?: (.*)", re.DOTALL)
 _BODY = re.compile(rb"(\d{1,18})(?: of (\d{1,18}))? bytes(, masked)?")
 VERSION = 1
+MARK = b" (masked)"
 
 
 class RecordError(Exception):
@@ -78,17 +79,26 @@ def first_line(log_id: str) -> bytes:
     return b"yallmp-log %d %b\n\n" % (VERSION, log_id.encode())
 
 
-def written(log_id: str, section: Section) -> bytes:
-    """*section* as it stands in the log of exchange *log_id*."""
-    number = f" {section.number}" if section.number else ""
-    lines = [f"@{log_id} {section.kind}{number}".encode(), *map(_line, section.fields), b""]
-    body = b"" if section.body is None else framed(section.body)
-    return b"%b%b\n" % (b"\n".join(lines), body)
+#: A line to be written: its name with what separates it from the value, and the value.
+Line = tuple[bytes, bytes]
 
 
-def _line(line: Field) -> bytes:
-    mark = " (masked)" if line.masked else ""
-    return f"{line.name}{mark}: ".encode() + escape(line.value)
+def written(log_id: str, title: bytes, lines: Sequence[Line], body: Block | None) -> bytes:
+    """A section as it stands in the log of exchange *log_id*; the values are escaped already."""
+    text = b"\n".join(map(b"".join, lines))
+    return b"@%b %b\n%b\n%b\n" % (log_id.encode(), title, text, framed(body) if body else b"")
+
+
+def escaped(lines: Sequence[Line]) -> Sequence[Line]:
+    """The lines with values that stay within them; mostly there is nothing to do."""
+    if is_plain(b"".join([value for _, value in lines])):
+        return lines
+    return [(label, escape(value)) for label, value in lines]
+
+
+def marked(label: bytes) -> bytes:
+    """The label of a line whose value was masked."""
+    return label if label.endswith(MARK + b": ") else label[:-2] + MARK + b": "
 
 
 def framed(block: Block) -> bytes:

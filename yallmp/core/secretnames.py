@@ -26,7 +26,7 @@ _WORDS = {
 #: Words in other spellings: ``accessToken``, ``X-ApiKey``.
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _WHOLLY = re.compile(r"cookie|passw|pwd|secret|sig|credential", re.IGNORECASE)
-_TOKEN = re.compile(rb"(?:(?:Bearer|Token) +)?([!-~]+)", re.IGNORECASE)
+_TOKEN = re.compile(rb"(?:(?:Bearer|Token) +)?([!-~]{%d,})" % LEAST_SHOWN, re.IGNORECASE)
 _SCHEME = re.compile(rb"(Bearer|Basic|Digest|Negotiate|Token|AWS4-HMAC-SHA256) ", re.IGNORECASE)
 _USER_INFO = re.compile(r"(?<=://)[^/?#]+(?=@)")
 _PARAMETER = re.compile(r"([^&;=]+)=([^&;]*)")
@@ -47,8 +47,12 @@ def is_secret_name(name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _is_secret_header(name: bytes) -> bool:
-    return is_secret_name(name.decode("latin-1"))
+def _shown_of(name: bytes) -> int | None:
+    """How much a token in the header *name* shows; ``None`` if the header is no secret."""
+    text = name.decode("latin-1")
+    if not is_secret_name(text):
+        return None
+    return 0 if _WHOLLY.search(text) else SHOWN
 
 
 def header_by_name(name: bytes, value: bytes) -> bytes:
@@ -58,17 +62,16 @@ def header_by_name(name: bytes, value: bytes) -> bytes:
     >>> header_by_name(b"authorization", b"Bearer sk-0123456789abcdefghij")
     b'Bearer sk-****'
     """
-    return _hidden(name, value) if value and _is_secret_header(name) else value
+    shown = _shown_of(name)
+    return value if shown is None or not value else _hidden(value, shown)
 
 
-def _hidden(name: bytes, value: bytes) -> bytes:
-    scheme = _SCHEME.match(value)
-    prefix = scheme[0] if scheme else b""
+def _hidden(value: bytes, shown: int) -> bytes:
     token = _TOKEN.fullmatch(value)
-    shown = b""
-    if token and len(token[1]) >= LEAST_SHOWN and not _WHOLLY.search(name.decode("latin-1")):
-        shown = token[1][:SHOWN]
-    return prefix + shown + MASK.encode()
+    if token:
+        return value[: token.start(1) + shown] + MASK.encode()
+    scheme = _SCHEME.match(value)
+    return (scheme[0] if scheme else b"") + MASK.encode()
 
 
 def query_by_name(query: str) -> str:

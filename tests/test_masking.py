@@ -1,0 +1,264 @@
+"""
+Secrets leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from urllib.parse import quote, quote_plus
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from yallmp.core.masking import MaskedStream, Masker, Piece
+from yallmp.core.secretnames import header_by_name, is_secret_name, query_by_name, url_by_name
+
+KEY = "sk-proj-A1b2C3d4E5f6G7h8"
+ODD = 'pä ss/w+rd"\\<&>%=é'
+SECRETS = st.text(st.characters(exclude_categories=["Cs"]), min_size=12, max_size=40)
+#: Few letters, so that beginnings of secrets are everywhere.
+LETTERS = st.sampled_from([b"a", b"b", b"\n"])
+TEXTS = st.lists(LETTERS, max_size=60).map(b"".join)
+AB_SECRETS = st.lists(st.text("ab", min_size=12, max_size=20), max_size=3)
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """*data* as the reads that end at *places*."""
+    ends = sorted({min(place, len(data)) for place in places} | {len(data)})
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def streamed(masker: Masker, reads: list[bytes]) -> list[Piece]:
+    """What becomes of the reads of a whole stream."""
+    stream = MaskedStream(masker)
+    return [piece for read in reads for piece in stream.feed(read)] + stream.flush()
+
+
+class NameTests(SynchronousTestCase):
+    """Which names speak of secrets."""
+
+    def test_secret_names(self) -> None:
+        """Any word of the name counts, in every spelling."""
+        for name in (
+            "authorization", "Proxy-Authorization", "x-api-key", "api-key", "Cookie", "set-cookie",
+            "x-auth-token", "client_secret", "key", "accessToken", "apiKey", "X-Goog-Api-Key",
+            "db-password", "sig", "X-Amz-Signature", "access.token", "apikey",
+        ):  # fmt: skip
+            self.assertTrue(is_secret_name(name), name)
+
+    def test_innocent_names(self) -> None:
+        """Limits, counts and words that only look alike are not hidden."""
+        for name in (
+            "x-ratelimit-remaining-tokens", "anthropic-ratelimit-key", "max_tokens", "max-tokens",
+            "idempotency-key", "content-type", "author", "monkey", "keyboard", "www-authenticate",
+        ):  # fmt: skip
+            self.assertFalse(is_secret_name(name), name)
+
+
+class HeaderTests(SynchronousTestCase):
+    """What is left of a secret header."""
+
+    def test_a_bearer_token_shows_three_characters(self) -> None:
+        """Enough to tell one provider's key from another's."""
+        self.assertEqual(
+            header_by_name(b"Authorization", b"Bearer " + KEY.encode()), b"Bearer sk-****"
+        )
+        self.assertEqual(header_by_name(b"x-api-key", KEY.encode()), b"sk-****")
+
+    def test_a_short_token_is_hidden_whole(self) -> None:
+        """Three characters of a short secret would be too much of it."""
+        self.assertEqual(header_by_name(b"authorization", b"Bearer sk-123"), b"Bearer ****")
+        self.assertEqual(header_by_name(b"x-api-key", b"a"), b"****")
+
+    def test_credentials_without_a_prefix_are_hidden_whole(self) -> None:
+        """Basic credentials, cookies and passwords show nothing but their scheme."""
+        self.assertEqual(header_by_name(b"authorization", b"Basic " + b"Q" * 40), b"Basic ****")
+        self.assertEqual(header_by_name(b"cookie", b"session" + b"a" * 40), b"****")
+        self.assertEqual(header_by_name(b"x-password", b"p" * 40), b"****")
+        self.assertEqual(header_by_name(b"authorization", b"my secret " + b"x" * 40), b"****")
+
+    def test_other_headers_stay(self) -> None:
+        """A header of another name, or an empty one, is as it was."""
+        self.assertEqual(header_by_name(b"accept", b"x" * 30), b"x" * 30)
+        self.assertEqual(header_by_name(b"authorization", b""), b"")
+
+    @given(st.text("abc-", min_size=17, max_size=80), st.text("abc-", min_size=17, max_size=80))
+    def test_length_is_not_told(self, one: str, other: str) -> None:
+        """Two tokens with the same first three characters look the same."""
+        shown = {
+            header_by_name(b"authorization", f"Bearer sk-{token}".encode())
+            for token in (one, other)
+        }
+        self.assertEqual(shown, {b"Bearer sk-****"})
+
+    def test_known_secrets_go_whatever_the_header(self) -> None:
+        """A header that no rule names may still hold a key of ours."""
+        masked = Masker([KEY]).mask_headers(
+            [(b"x-note", b"is " + KEY.encode() + b"!"), (b"a", b"b")]
+        )
+        self.assertEqual(masked, [(b"x-note", b"is ****!"), (b"a", b"b")])
+
+
+class QueryTests(SynchronousTestCase):
+    """What is left of a query and of a URL."""
+
+    def test_values_of_secret_names(self) -> None:
+        """They are hidden; the order and everything else stay."""
+        self.assertEqual(query_by_name("a=1&api_key=abc&b"), "a=1&api_key=****&b")
+        self.assertEqual(query_by_name(f"key={KEY}"), "key=sk-****")
+        self.assertEqual(
+            query_by_name("api%5Fkey=x;token=y&token="), "api%5Fkey=****;token=****&token="
+        )
+        self.assertEqual(query_by_name("key=" + "%41" * 20), "key=****")
+        self.assertEqual(query_by_name("api-version=2024&stream"), "api-version=2024&stream")
+
+    def test_urls(self) -> None:
+        """User info goes as well."""
+        self.assertEqual(url_by_name("https://u:p@h/v1?key=1"), "https://****@h/v1?key=****")
+        self.assertEqual(url_by_name("https://h/a@b?x=u@v"), "https://h/a@b?x=u@v")
+
+
+class MaskerTests(SynchronousTestCase):
+    """Known secrets go wherever they stand."""
+
+    def test_every_form(self) -> None:
+        """As it is, in JSON, percent-encoded, in base64 at any alignment."""
+        for secret in (KEY, ODD):
+            masker = Masker([secret])
+            raw = secret.encode()
+            found = [
+                raw,
+                json.dumps(secret)[1:-1].encode(),
+                json.dumps(secret, ensure_ascii=False)[1:-1].encode(),
+                json.dumps(json.dumps(secret))[3:-3].encode(),
+                json.dumps(secret)[1:-1].replace("/", "\\/").encode(),
+                quote(secret, safe="").encode(),
+                quote_plus(secret).encode(),
+            ]
+            for form in found:
+                self.assertEqual(masker.mask(b"<" + form + b">"), b"<****>", form)
+
+    def test_base64_at_every_alignment(self) -> None:
+        """Within Basic credentials or a larger text, in either alphabet, few characters stay."""
+        for secret in (KEY, ODD):
+            masker = Masker([secret])
+            for before in range(7):
+                for after in range(4):
+                    text = b"u" * before + secret.encode() + b"p" * after
+                    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                        encoded = encode(text)
+                        masked = masker.mask(encoded)
+                        left = len(masked.replace(b"****", b"").rstrip(b"="))
+                        self.assertIn(b"****", masked)
+                        self.assertLessEqual(left, 4 * (before + after) // 3 + 4)
+
+    def test_short_secrets_are_left(self) -> None:
+        """A secret of fewer than 12 characters would be found in innocent text."""
+        self.assertEqual(Masker(["password", ""]).mask(b"password"), b"password")
+
+    def test_nothing_known(self) -> None:
+        """Without secrets everything stays, and it is the same object."""
+        data = b"x" * 5000
+        self.assertIs(Masker().mask(data), data)
+        self.assertEqual(Masker().held(data), 0)
+
+    def test_large_and_small_data(self) -> None:
+        """Both ways of searching find the same."""
+        masker = Masker([KEY, ODD])
+        for size in (10, 5000):
+            filler = b"." * size
+            self.assertEqual(masker.mask(filler + KEY.encode() + filler), filler + b"****" + filler)
+
+    def test_one_secret_within_another(self) -> None:
+        """Where secrets overlap all of them go."""
+        masker = Masker(["aaaabbbbcccc", "bbbbccccdddd", "aaaabbbbccccddddeeee"])
+        self.assertEqual(masker.mask(b"-aaaabbbbccccdddd-"), b"-****-")
+        self.assertEqual(masker.mask(b"-aaaabbbbccccddddeeee-"), b"-****-")
+
+    def test_a_secret_that_is_cut_off(self) -> None:
+        """A text that ends within a secret does not show the part."""
+        masker = Masker([KEY])
+        self.assertEqual(masker.mask(b"got " + KEY.encode()[:16]), b"got ****")
+        self.assertEqual(masker.mask(b"got sk-proj"), b"got sk-proj")
+
+    def test_text_and_urls(self) -> None:
+        """Text, queries and URLs go by both rules."""
+        masker = Masker([KEY])
+        self.assertEqual(masker.mask_text(f"é {KEY} \ud800"), "é **** \ud800")
+        self.assertEqual(masker.mask_query(f"x={KEY}&key=1"), "x=****&key=****")
+        self.assertEqual(masker.mask_url(f"http://h/{KEY}?key=1"), "http://h/****?key=****")
+
+    @given(SECRETS, st.binary(max_size=30), st.binary(max_size=30))
+    def test_no_secret_survives(self, secret: str, before: bytes, after: bytes) -> None:
+        """Whatever surrounds it."""
+        masked = Masker([secret]).mask(before + secret.encode() + after)
+        self.assertNotIn(secret.encode(), masked)
+        self.assertIn(b"****", masked)
+
+    @given(AB_SECRETS, TEXTS)
+    def test_masking_again_changes_nothing(self, secrets: list[str], text: bytes) -> None:
+        """What is masked holds no secret, and no end of one that would be hidden."""
+        masked = Masker(secrets).mask(text)
+        for secret in secrets:
+            self.assertNotIn(secret.encode(), masked)
+
+
+class StreamTests(SynchronousTestCase):
+    """Secrets across the reads of a stream."""
+
+    def test_ordinary_reads_pass_at_once(self) -> None:
+        """Nothing waits where nothing could begin."""
+        stream = MaskedStream(Masker([KEY]))
+        self.assertEqual(stream.feed(b'data: {"a": 1}\n\n'), [Piece(b'data: {"a": 1}\n\n')])
+
+    def test_a_secret_in_two_reads(self) -> None:
+        """It is replaced where it begins; both reads say that they were altered."""
+        stream = MaskedStream(Masker([KEY]))
+        self.assertEqual(stream.feed(b"x" + KEY.encode()[:9]), [])
+        self.assertEqual(
+            stream.feed(KEY.encode()[9:] + b"y\n"), [Piece(b"x****", True), Piece(b"y\n", True)]
+        )
+
+    def test_a_false_start(self) -> None:
+        """A read that only looked like a beginning comes unchanged, with the next."""
+        stream = MaskedStream(Masker([KEY]))
+        self.assertEqual(stream.feed(b"ask"), [])
+        self.assertEqual(stream.feed(b"ing\n"), [Piece(b"ask"), Piece(b"ing\n")])
+
+    def test_waiting_is_bounded(self) -> None:
+        """Endless beginnings hold back no more than the length of a secret."""
+        stream = MaskedStream(Masker([KEY]))
+        for _ in range(1000):
+            stream.feed(b"xs")
+        self.assertLessEqual(len(stream.flush()), 1)
+
+    def test_the_end_of_a_stream(self) -> None:
+        """What waited comes out; most of a secret does not."""
+        stream = MaskedStream(Masker([KEY]))
+        stream.feed(b"s")
+        self.assertEqual(stream.flush(), [Piece(b"s")])
+        stream = MaskedStream(Masker([KEY]))
+        stream.feed(KEY.encode()[:18])
+        self.assertEqual(stream.flush(), [Piece(b"****", True)])
+
+    @given(AB_SECRETS, TEXTS, st.lists(st.integers(0, 60), max_size=12))
+    def test_split_anywhere(self, secrets: list[str], text: bytes, places: list[int]) -> None:
+        """However a stream is cut, every read comes back; together they are the masked whole."""
+        masker = Masker(secrets)
+        reads = cut(text, places)
+        pieces = streamed(masker, reads)
+        self.assertEqual(len(pieces), len(reads))
+        joined = b"".join(piece.data for piece in pieces)
+        self.assertEqual(re.sub(rb"(\*{4})+", b"****", joined), masker.mask(text))
+        for read, piece in zip(reads, pieces, strict=True):
+            self.assertTrue(piece.masked or piece.data == read)
+
+    @given(st.lists(st.integers(0, 60), max_size=12), st.integers(0, 2))
+    def test_base64_in_a_stream(self, places: list[int], before: int) -> None:
+        """An encoded secret is found across reads as well."""
+        text = b"data: " + base64.b64encode(b"u" * before + KEY.encode()) + b"\n\n"
+        pieces = streamed(Masker([KEY]), cut(text, places))
+        self.assertEqual(b"".join(p.data for p in pieces), Masker([KEY]).mask(text))
