@@ -66,7 +66,11 @@ class Surroundings:
 
 @define(eq=False)
 class Attempt:
-    """One try of *backend* for *call*; ``repeat`` tells that the same one is asked again."""
+    """
+    One try of *backend* for *call*.
+
+    ``repeat`` tells that no other backend was asked before, ``last`` that none is left.
+    """
 
     call: Call
     client: Client
@@ -74,6 +78,7 @@ class Attempt:
     backend: Backend
     number: int
     repeat: bool = True
+    last: bool = False
     _task: Deferred[Delivered] = field(init=False)
     _dog: Watchdog = field(init=False)
     _wire: Wire = field(init=False)
@@ -154,7 +159,8 @@ class Attempt:
         return self._deliver_whole(headers, streamed)
 
     def _watch(self, name: str, problem: Problem) -> None:
-        self._dog.watch(self._started + self.backend.patience.seconds(name), problem)
+        seconds = self.backend.patience.seconds(name, last=self.last)
+        self._dog.watch(self._started + seconds, problem)
 
     def _outgoing(self) -> Outgoing:
         """What is sent; told as the attempt's beginning."""
@@ -189,6 +195,7 @@ class Attempt:
             decode=decode,
             open_client=lambda: self._open_stream(headers),
             heard=self._report.heard,
+            extends=self._extends,
         )
         try:
             await relay.run(response)
@@ -196,6 +203,12 @@ class Attempt:
             self._report.dropped(relay.dropped)
         self.client.finish()
         return Delivered(self.backend.name, gate.inspector.finish_reason, gate.inspector.usage)
+
+    @property
+    def _extends(self) -> bool:
+        """An explicit time is final, and one that is not bounded needs no more."""
+        explicit = self.backend.patience.explicit("first_content_timeout")
+        return explicit is None and not self.last
 
     def _gate(self, headers: HeaderPairs) -> Gate:
         limit = self.call.config.limits.max_event_bytes

@@ -194,8 +194,10 @@ class Exchange:
         around = Surroundings(
             tools.upstream, tools.clock, tools.wall, tools.tell, self._at, self._commit
         )
-        repeat = all(t.backend == backend for t in self._tried)
-        return Attempt(self.call, self.client, around, backend, self._made, repeat)
+        asked = {t.backend.name for t in self._tried} | {backend.name}
+        last = all(b.name in asked for b in self.call.route.legs)
+        repeat = asked == {backend.name}
+        return Attempt(self.call, self.client, around, backend, self._made, repeat, last)
 
     def _note_failure(self, step: Try, problem: Problem) -> None:
         lasted = self._attempt.lasted if self._attempt else 0.0

@@ -9,6 +9,7 @@ content, then for silence; comments and pings are life, but not for ever.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from attrs import define, field
@@ -42,10 +43,11 @@ class Watchdog:
     _call: IDelayedCall | None = None
 
     def watch(self, until: float, problem: Problem) -> None:
-        """From now on time is up at *until* (the clock's), for *problem*."""
+        """From now on time is up at *until* (the clock's; infinite: never), for *problem*."""
         self.stop()
-        wait = max(0.0, until - self.clock.seconds())
-        self._call = self.clock.callLater(wait, self._bite, problem)
+        if until != math.inf:
+            wait = max(0.0, until - self.clock.seconds())
+            self._call = self.clock.callLater(wait, self._bite, problem)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -65,6 +67,7 @@ class Relay:
     Relays one streamed answer.
 
     :param started: when the attempt was sent, on the clock's time.
+    :param extends: whether signs of life give the first content more time.
     :param decode: undoes the answer's compression.
     :param open_client: called at the commit, before anything is written.
     :param heard: called with each read, after what it led to.
@@ -80,6 +83,7 @@ class Relay:
     decode: Callable[[bytes], bytes]
     open_client: Callable[[], None]
     heard: Callable[[bytes], None]
+    extends: bool
     dropped: int = 0
     first_content: float | None = None
     _body: Body = field(init=False)
@@ -163,8 +167,8 @@ class Relay:
             tail.cancel()
 
     def _extend(self) -> None:
-        """A sign of life before the first content extends a default, not an explicit time."""
-        if self.patience.explicit("first_content_timeout") is None:
+        """A sign of life before the first content."""
+        if self.extends:
             until = self.started + self.patience.seconds("ping_timeout")
             self.dog.watch(until, FIRST_CONTENT_LATE)
 

@@ -19,7 +19,6 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import (
     ConnectError,
-    ConnectingCancelledError,
     ConnectionClosed,
     ConnectionDone,
     ConnectionLost,
@@ -108,6 +107,36 @@ class Client(HTTPClient):
         )
 
 
+@define(eq=False)
+class Abandonable:
+    """
+    Makes a cancelled Deferred fail as cancelled, whatever its makers make of it.
+
+    Cancelling a name's resolution fails as a name that was not found, and cancelling a
+    request as a response that was never received: neither is why it ended.
+    """
+
+    inner: Deferred[IResponse]
+    outer: Deferred[IResponse] = field(init=False)
+    _abandoned: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.outer = Deferred(self._abandon)
+        self.inner.addCallbacks(self._succeeded, self._failed)
+
+    def _abandon(self, _: object) -> None:
+        self._abandoned = True
+        self.inner.cancel()
+
+    def _succeeded(self, response: IResponse) -> None:
+        if not self._abandoned:
+            self.outer.callback(response)
+
+    def _failed(self, failure: Failure) -> None:
+        if not self._abandoned:
+            self.outer.errback(failure)
+
+
 @frozen
 class Upstream:
     """Sends attempts."""
@@ -136,12 +165,10 @@ class Upstream:
     ) -> IResponse:
         client = Client(self.agent_for(backend, wire, fresh=fresh), data_to_body_producer=WholeBody)
         try:
-            return await client.send(outgoing)
+            return await Abandonable(client.send(outgoing)).outer
         except CancelledError:
             raise
         except Exception as error:
-            if _cancelled(error):
-                raise CancelledError from error
             raise AttemptFailed(problem_of(error)) from error
 
 
@@ -223,10 +250,6 @@ _CUT = Problem(Reason.INCOMPLETE, "the body was cut short", code="upstream_disco
 def _deepest(error: Exception) -> BaseException:
     causes = [failure.value for failure in getattr(error, "reasons", None) or ()]
     return causes[0] if causes else error
-
-
-def _cancelled(error: Exception) -> bool:
-    return isinstance(_deepest(error), (CancelledError, ConnectingCancelledError))
 
 
 def problem_of(error: Exception) -> Problem:

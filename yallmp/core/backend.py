@@ -8,18 +8,27 @@ under way keeps what it had.
 
 from __future__ import annotations
 
+import math
+
 from attrs import field, frozen
 
-#: Defaults of failover.md, "Time"; seconds.
+#: What is in force where the file says nothing; seconds.
 DEFAULTS: dict[str, float] = {
     "connect_timeout": 5.0,
     "first_byte_timeout": 60.0,
     "first_content_timeout": 60.0,
     "idle_timeout": 120.0,
-    "answer_timeout": 600.0,
+    "answer_timeout": 120.0,
     "ping_timeout": 300.0,
     "stream_lifetime": 3600.0,
     "tail_timeout": 2.0,
+}
+#: The same where no other backend is left to try: giving up early would gain nothing.
+DEFAULTS_OF_THE_LAST: dict[str, float] = {
+    **DEFAULTS,
+    "first_byte_timeout": math.inf,
+    "first_content_timeout": math.inf,
+    "answer_timeout": 600.0,
 }
 
 
@@ -51,10 +60,16 @@ class Patience:
             return min(DEFAULTS[name], self.request_timeout)
         return self.request_timeout
 
-    def seconds(self, name: str) -> float:
-        """The time in force for *name*."""
+    def seconds(self, name: str, *, last: bool = False) -> float:
+        """
+        The time in force for *name*; infinite where only the deadline ends it.
+
+        :param last: whether no other backend is left to try.
+        """
         explicit = self.explicit(name)
-        return DEFAULTS[name] if explicit is None else explicit
+        if explicit is not None:
+            return explicit
+        return DEFAULTS_OF_THE_LAST[name] if last else DEFAULTS[name]
 
 
 @frozen

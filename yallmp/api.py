@@ -1,0 +1,267 @@
+"""
+The API that clients speak: ``/v1/…``, and the same without ``/v1``.
+
+A Klein tree names the endpoints.  A request becomes a :class:`~yallmp.core.call.Call`
+here, or an error; everything else is forwarding's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import Request
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+
+from yallmp.answers import send_body, send_error, send_json
+from yallmp.arrivals import Arrival, Arrivals, IArrival
+from yallmp.core.access import admit, may_use
+from yallmp.core.asked import (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    MODERATIONS,
+    RERANK,
+    RESPONSES,
+    Endpoint,
+    understand,
+)
+from yallmp.core.call import Call
+from yallmp.core.catalog import Catalog, Listed
+from yallmp.core.errors import (
+    MethodNotAllowed,
+    ModelNotFound,
+    NotFound,
+    ProxyError,
+    UnsupportedMedia,
+    error_body,
+)
+from yallmp.core.jsonbody import Document
+from yallmp.core.registry import Registry
+from yallmp.core.routing import route_for
+from yallmp.downstream import Client
+from yallmp.forwarding import Forwarding
+from yallmp.visits import visit_of
+
+OWNED_BY = "yallmp"
+_log = Logger()
+
+
+def both(app: Klein, path: str, method: str) -> Callable[[Any], Any]:
+    """Serve *method* at *path* with and without its ``/v1``."""
+
+    def decorate(handler: Any) -> Any:
+        for each in (f"/v1{path}", path):
+            app.route(each, methods=[method])(handler)
+        return handler
+
+    return decorate
+
+
+@define(eq=False)
+class API:
+    """
+    The handlers.
+
+    :param draw: gives random numbers, 0 ≤ x < 1.
+    :param draining: whether the proxy is about to stop.
+    """
+
+    registry: Registry
+    forwarding: Forwarding
+    arrivals: Arrivals
+    clock: IReactorTime
+    draw: Callable[[], float]
+    draining: Callable[[], bool]
+
+    app = Klein()
+
+    @both(app, "/chat/completions", "POST")
+    def chat_completions(self, request: Request) -> Any:
+        """Chat, streamed or not."""
+        return self._forward(request, CHAT)
+
+    @both(app, "/completions", "POST")
+    def completions(self, request: Request) -> Any:
+        """Plain text completions, streamed or not."""
+        return self._forward(request, COMPLETIONS)
+
+    @both(app, "/embeddings", "POST")
+    def embeddings(self, request: Request) -> Any:
+        """Embeddings."""
+        return self._forward(request, EMBEDDINGS)
+
+    @both(app, "/rerank", "POST")
+    def rerank(self, request: Request) -> Any:
+        """Documents put in order by a reranking model."""
+        return self._forward(request, RERANK)
+
+    @both(app, "/moderations", "POST")
+    def moderations(self, request: Request) -> Any:
+        """Classification of what a text contains."""
+        return self._forward(request, MODERATIONS)
+
+    @both(app, "/responses", "POST")
+    def responses(self, request: Request) -> Any:
+        """The Responses API, where it is switched on."""
+        return self._forward(request, RESPONSES)
+
+    @both(app, "/models", "GET")
+    def models(self, request: Request) -> None:
+        """What can be asked for."""
+        listed = [_shown(each) for each in self._visible(request)]
+        send_json(request, {"object": "list", "data": listed})
+
+    @both(app, "/models/<path:name>", "GET")
+    def model(self, request: Request, name: str) -> None:
+        """One model; its name may contain slashes."""
+        found = next((each for each in self._visible(request) if each.id == name), None)
+        if found is None:
+            raise ModelNotFound(f"The model {name!r} is not configured here.", param="model")
+        send_json(request, _shown(found))
+
+    @app.route("/", methods=["GET"])
+    @app.route("/health", methods=["GET"])
+    @app.route("/health/liveliness", methods=["GET"])
+    @app.route("/health/liveness", methods=["GET"])
+    @app.route("/livez", methods=["GET"])
+    @app.route("/healthz", methods=["GET"])
+    def health(self, request: Request) -> None:
+        """The reactor turns; no backend is asked."""
+        send_json(request, {"status": "ok"})
+
+    @app.route("/health/readiness", methods=["GET"])
+    @app.route("/readyz", methods=["GET"])
+    def readiness(self, request: Request) -> None:
+        """Whether new requests are welcome."""
+        draining = self.draining()
+        status = "draining" if draining else "ok"
+        send_json(request, {"status": status}, 503 if draining else 200)
+
+    @app.handle_errors(ProxyError)
+    def refused(self, request: Request, failure: Failure) -> None:
+        """An error of ours."""
+        send_error(request, failure.value)
+
+    @app.handle_errors(WrongMethod)
+    def wrong_method(self, request: Request, failure: Failure) -> None:
+        """The path is known, the method is not."""
+        send_error(request, wrong_method(failure.value))
+
+    @app.handle_errors(HTTPException)
+    def unknown_path(self, request: Request, failure: Failure) -> None:
+        """No such path."""
+        send_error(request, NotFound(f"There is nothing at {_path(request)}."))
+
+    @app.handle_errors(Exception)
+    def failed(self, request: Request, failure: Failure) -> None:
+        """An error that should not be: logged with its traceback, told without it."""
+        _log.failure("serving {path} failed", failure, path=_path(request))
+        send_error(request, ProxyError("The proxy failed; its log says why."))
+
+    def _visible(self, request: Request) -> list[Listed]:
+        catalog = self.registry.catalog
+        admitted = admit(visit_of(request), catalog.config.access)
+        listed = catalog.models()
+        return [each for each in listed if admitted.models is None or each.id in admitted.models]
+
+    async def _forward(self, request: Request, endpoint: Endpoint) -> None:
+        arrival: Arrival = IArrival(request)
+        reader = Reader(self.registry.catalog, arrival, endpoint, self.draw)
+        try:
+            call = reader.read(request)
+        except ProxyError as error:
+            self.arrivals.tell(reader.begin())
+            self._reject(request, arrival, error)
+            return
+        self.arrivals.tell(reader.begin())
+        await self.forwarding.serve(call, Client(request, self.clock), arrival.began)
+
+    def _reject(self, request: Request, arrival: Arrival, error: ProxyError) -> None:
+        body = error_body(error)
+        self.arrivals.end(arrival, error.status, len(body), outcome="rejected", body=body)
+        headers = (*error.headers, (b"x-yallmp-attempts", b"0"))
+        send_body(request, error.status, body, headers)
+
+
+@define
+class Reader:
+    """
+    Makes a call of a request, step by step; what was known when a step failed is kept.
+    """
+
+    catalog: Catalog
+    arrival: Arrival
+    endpoint: Endpoint
+    draw: Callable[[], float]
+    body: bytes = b""
+    key_name: str | None = None
+    model: str | None = None
+    keep: str | None = None
+
+    def read(self, request: Request) -> Call:
+        """
+        The call.
+
+        :raises ProxyError: it is none.
+        """
+        config = self.catalog.config
+        self.body = request.content.read() if request.content else b""
+        admitted = admit(visit_of(request), config.access)
+        self.key_name = admitted.key_name
+        self._check_endpoint()
+        self._check_encoding()
+        document = Document.parse(self.body)
+        named = document.get("model")
+        self.model = named if isinstance(named, str) else None
+        asked = understand(self.endpoint, document)
+        route = route_for(self.catalog, asked.model, self.draw)
+        may_use(admitted, route.model, tuple(b.model_name for b in route.every))
+        self.keep = next((b.log_requests for b in route.legs if b.log_requests), None)
+        return Call(self.arrival.id, asked, route, config, self.arrival.headers, self.arrival.query)
+
+    def _check_endpoint(self) -> None:
+        if self.endpoint is RESPONSES and not self.catalog.config.enable_responses_endpoint:
+            raise NotFound(
+                "The Responses API is switched off here; set"
+                " general_settings.enable_responses_endpoint: true to switch it on."
+            )
+
+    def _check_encoding(self) -> None:
+        encodings = [v for n, v in self.arrival.headers if n.lower() == b"content-encoding"]
+        if any(value.strip().lower() not in (b"", b"identity") for value in encodings):
+            raise UnsupportedMedia("A compressed body is not read; send it as it is.")
+
+    def begin(self) -> Any:
+        """The event that the exchange began, with what is known."""
+        logging = self.catalog.config.logging
+        return self.arrival.begin(
+            self.body,
+            recorded=True,
+            key_name=self.key_name,
+            model=self.model,
+            keep=self.keep or logging.requests,
+            bodies=logging.bodies,
+        )
+
+
+def wrong_method(error: WrongMethod) -> MethodNotAllowed:
+    """405, with the methods that there are."""
+    allowed = ", ".join(sorted(error.valid_methods or ()))
+    return MethodNotAllowed(
+        f"This path takes {allowed or 'other methods'}.", headers=((b"allow", allowed.encode()),)
+    )
+
+
+def _shown(listed: Listed) -> dict[str, Any]:
+    return {"id": listed.id, "object": "model", "created": listed.created, "owned_by": OWNED_BY}
+
+
+def _path(request: Request) -> str:
+    return request.path.decode("utf-8", "replace")

@@ -1,0 +1,153 @@
+"""
+The life of the process: what starts before what, and how it stops.
+
+Start: the recorder, then the listener, so that the first request can be recorded.  Stop:
+no new connections, then what is under way may finish within ``drain_timeout``, then what
+is left is ended with an error that says why, then the records are flushed.  A second
+signal does not wait.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.web.server import Site
+
+from yallmp import __version__
+from yallmp.forwarding import Forwarding
+from yallmp.wires import Wires
+
+#: How long the last answers may take to leave after the drain, in seconds.
+LAST_ANSWERS = 1.0
+_log = Logger()
+
+
+@define
+class Draining:
+    """Whether the process is about to stop."""
+
+    value: bool = False
+
+    def __call__(self) -> bool:
+        """Whether it is."""
+        return self.value
+
+
+class Daemon(Service):
+    """
+    Everything that lives, as one service.
+
+    :param before: services that start before the listener and stop after it, in order.
+    :param drain_timeout: gives the seconds that requests may take when we stop.
+    :param sayings: what its owner should read at the start, as (level, text).
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        endpoint: IStreamServerEndpoint,
+        site: Site,
+        forwarding: Forwarding,
+        wires: Wires,
+        before: Sequence[IService],
+        draining: Draining,
+        drain_timeout: Any,
+        sayings: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._reactor = reactor
+        self._endpoint = endpoint
+        self._site = site
+        self._forwarding = forwarding
+        self._wires = wires
+        self._before = list(before)
+        self._draining = draining
+        self._drain_timeout = drain_timeout
+        self._sayings = sayings
+        self._port: Deferred[IListeningPort] | None = None
+
+    def privilegedStartService(self) -> None:
+        """Bind, while a port below 1024 may still be bound."""
+        os.umask(0o077)
+        self._port = self._endpoint.listen(self._site)
+        self._port.addErrback(self._cannot_listen)
+
+    def _cannot_listen(self, failure: Any) -> None:
+        _log.critical("cannot listen: {reason}", reason=failure.getErrorMessage())
+        raise SystemExit(1)
+
+    def startService(self) -> None:
+        """Start everything."""
+        super().startService()
+        for service in self._before:
+            service.startService()
+        self._reactor.callWhenRunning(self._handle_signals)
+        for level, text in self._sayings:
+            getattr(_log, "warn" if level == "warning" else level)("{text}", text=text)
+        if self._port is not None:
+            self._port.addCallback(self._say_where)
+
+    def _say_where(self, port: Any) -> Any:
+        if port is not None:
+            where = port.getHost()
+            host, number = getattr(where, "host", ""), getattr(where, "port", where)
+            _log.info(
+                "yallmp {version} listens on {host}:{port}",
+                version=__version__, host=f"[{host}]" if ":" in host else host, port=number,
+            )  # fmt: skip
+        return port
+
+    def _handle_signals(self) -> None:
+        """SIGTERM and SIGINT end the process with status 0 (twistd would raise them again)."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: object) -> None:
+        if self._draining():
+            self._reactor.callFromThread(self._forwarding.shut_down)
+        else:
+            self._reactor.callFromThread(self._reactor.stop)
+
+    async def _stop(self) -> None:
+        self._draining.value = True
+        await self._stop_listening()
+        await self._drain()
+        for service in reversed(self._before):
+            await _stopped(service)
+        await self._wires.close()
+
+    async def _stop_listening(self) -> None:
+        if self._port is not None:
+            port = await self._port
+            if port is not None:
+                await _maybe(port.stopListening())
+
+    async def _drain(self) -> None:
+        """Wait for what is under way; end what takes too long."""
+        idle = self._forwarding.idle()
+        seconds = self._drain_timeout()
+        await DeferredList([idle.addTimeout(seconds, self._reactor)], consumeErrors=True)
+        self._forwarding.shut_down()
+        last = self._forwarding.idle().addTimeout(LAST_ANSWERS, self._reactor)
+        await DeferredList([last], consumeErrors=True)
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when everything is over."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+
+async def _stopped(service: IService) -> None:
+    await _maybe(service.stopService())
+
+
+async def _maybe(result: Any) -> None:
+    if isinstance(result, Deferred):
+        await result

@@ -1,0 +1,95 @@
+"""
+The root of the server: what every request has, whoever serves it.
+
+It gives each request its id and its headers, answers browsers' preflights, leads to the
+API or to the administration, and tells of what neither of them tells of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.web.http import Request
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
+
+from yallmp.answers import send_error
+from yallmp.arrivals import Arrival, Arrivals, IArrival
+from yallmp.channel import ProxyChannel
+from yallmp.core.access import cors_headers, is_preflight
+from yallmp.core.asked import ENDPOINTS
+from yallmp.core.errors import Forbidden, ProxyError, RequestFault, error_body
+from yallmp.core.settings import Access
+from yallmp.visits import visit_of
+
+_RECORDED = {f"{prefix}{each.path}" for each in ENDPOINTS for prefix in ("/v1", "")}
+
+
+class Front(Resource):
+    """
+    The one resource that the site has.
+
+    :param api: serves everything that is not below ``/admin``.
+    :param access: gives the access rules in force.
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self, api: IResource, admin: IResource, arrivals: Arrivals, access: Callable[[], Access]
+    ) -> None:
+        super().__init__()
+        self._api = api
+        self._admin = admin
+        self._arrivals = arrivals
+        self._access = access
+
+    def render(self, request: Request) -> int:
+        """Serve *request*."""
+        arrival = self._arrivals.of(request)
+        request.setComponent(IArrival, arrival)
+        request.notifyFinish().addBoth(self._over, request, arrival)
+        self._set_headers(request, arrival)
+        try:
+            self._lead_on(request)
+        except ProxyError as error:
+            send_error(request, error)
+        return NOT_DONE_YET
+
+    def _set_headers(self, request: Request, arrival: Arrival) -> None:
+        request.setHeader(b"x-request-id", (arrival.client_request_id or arrival.id).encode())
+        request.setHeader(b"x-yallmp-id", arrival.id.encode())
+        for name, value in cors_headers(visit_of(request), self._access()):
+            request.responseHeaders.addRawHeader(name, value)
+
+    def _lead_on(self, request: Request) -> None:
+        try:
+            path = request.path.decode()
+        except UnicodeDecodeError:
+            raise RequestFault("The path is not UTF-8.") from None
+        if is_preflight(visit_of(request)):
+            self._preflight(request)
+        elif path == "/admin" or path.startswith("/admin/"):
+            self._admin.render(request)
+        else:
+            self._api.render(request)
+
+    def _preflight(self, request: Request) -> None:
+        if not request.responseHeaders.hasHeader(b"access-control-allow-origin"):
+            raise Forbidden("This origin is not in general_settings.server.cors_origins.")
+        request.setResponseCode(204)
+        request.finish()
+
+    def _over(self, _: object, request: Request, arrival: Arrival) -> None:
+        """Tell of a request that nobody has told of: it has only the daemon's line."""
+        if not arrival.told:
+            self._arrivals.tell(arrival.begin(b"", recorded=False))
+            self._arrivals.end(arrival, request.code, request.sentLength)
+
+    def refused(self, channel: ProxyChannel, error: ProxyError) -> None:
+        """Tell of a request that the parser refused with *error*."""
+        arrival = self._arrivals.refused(channel.request_line, channel.getPeer(), channel.getHost())
+        recorded = arrival.method == "POST" and arrival.path in _RECORDED
+        self._arrivals.tell(arrival.begin(b"", recorded=recorded))
+        body = error_body(error)
+        self._arrivals.end(arrival, error.status, len(body), body=body)

@@ -1,0 +1,166 @@
+"""
+From a configuration to the services that twistd runs: the only place where the parts meet.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from attrs import evolve, frozen
+from twisted.application.service import IService
+from twisted.internet import reactor as real_reactor
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
+from twisted.internet.interfaces import IHostnameResolver
+from twisted.logger import Logger, LogPublisher
+
+from yallmp.admin import AdminAPI
+from yallmp.api import API
+from yallmp.arrivals import Arrivals
+from yallmp.certificates import Contexts
+from yallmp.channel import ProxySite
+from yallmp.core.addresses import refusal
+from yallmp.core.backend import Backend
+from yallmp.core.exchange import Event
+from yallmp.core.maskers import Maskers
+from yallmp.core.registry import Registry
+from yallmp.core.settings import Access, Config, Limits
+from yallmp.daemon import Daemon, Draining
+from yallmp.forwarding import Forwarding, Tools
+from yallmp.front import Front
+from yallmp.mock import MockAgent
+from yallmp.names import Names, ResolvingReactor
+from yallmp.observers import AccessLine, ErrorLogs, RequestLogs
+from yallmp.recorder import Recorder
+from yallmp.slots import Slots
+from yallmp.upstream import AgentFor, Upstream
+from yallmp.wires import Wire, Wires
+
+_log = Logger()
+
+
+@frozen
+class Parts:
+    """The parts of a proxy that something outside of them needs."""
+
+    registry: Registry
+    forwarding: Forwarding
+    wires: Wires
+    site: ProxySite
+    draining: Draining
+
+
+def wired(
+    config: Config,
+    reactor: Any,
+    *,
+    resolver: IHostnameResolver,
+    wall: Callable[[], float],
+    draw: Callable[[], float],
+    new_id: Callable[[], str],
+    tell: Callable[[Event], None],
+) -> Parts:
+    """The parts for *config*, wired; nothing here knows the real world."""
+    registry = Registry(_dated(config, int(wall())))
+    draining = Draining()
+
+    def refused(address: str) -> str | None:
+        private = registry.catalog.config.access.private_backends
+        return refusal(address, private_allowed=private)
+
+    def limits() -> Limits:
+        return registry.catalog.config.limits
+
+    def access() -> Access:
+        return registry.catalog.config.access
+
+    wires = Wires(
+        ResolvingReactor(reactor, resolver),
+        ResolvingReactor(reactor, resolver, refused),
+        Contexts(),
+        int(config.limits.upstream_idle),
+    )
+    tools = Tools(
+        Upstream(_agents(wires, wall), reactor),
+        Slots(reactor, registry.in_flight),
+        reactor,
+        wall,
+        draw,
+        tell,
+        Maskers(registry.secrets).mask,
+    )
+    forwarding = Forwarding(tools)
+    arrivals = Arrivals(reactor, wall, new_id, tell)
+    api = API(registry, forwarding, arrivals, reactor, draw, draining)
+    admin = AdminAPI(registry, reactor, wall, None)
+    front = Front(api.app.resource(), admin.app.resource(), arrivals, access)
+    site = ProxySite(front, limits, front.refused, reactor)
+    return Parts(registry, forwarding, wires, site, draining)
+
+
+def _dated(config: Config, now: int) -> Config:
+    """*config*, its backends created *now*."""
+    backends = tuple(evolve(b, created=b.created or now) for b in config.backends)
+    return evolve(config, backends=backends)
+
+
+def _agents(wires: Wires, wall: Callable[[], float]) -> AgentFor:
+    """Agents for attempts: a mock's own, or one over the network."""
+
+    def agent_for(backend: Backend, wire: Wire, *, fresh: bool) -> Any:
+        if backend.mock_response is not None:
+            return MockAgent(backend.mock_response, backend.model_name, wire, wall)
+        return wires.agent(backend, wire, fresh=fresh)
+
+    return agent_for
+
+
+def makeService(config: Config, reactor: Any = real_reactor) -> IService:
+    """The daemon for *config*."""
+    logging = config.logging
+    recorder = Recorder(
+        reactor,
+        logging.directory,
+        max_age=logging.max_age,
+        max_total_bytes=logging.max_total_bytes,
+        queue_bytes=logging.queue_bytes,
+        log=Logger(namespace="yallmp.recorder"),
+    )
+    names = Names(reactor)
+    publisher = LogPublisher()
+    events = Logger(namespace="yallmp.exchange", observer=publisher)
+    parts = wired(
+        config,
+        reactor,
+        resolver=names,
+        wall=time.time,
+        draw=random.random,
+        new_id=lambda: secrets.token_hex(6),
+        tell=lambda event: events.info("{exchange.id}", exchange=event),
+    )
+    masker = Maskers(parts.registry.secrets)
+    publisher.addObserver(RequestLogs(recorder, masker))
+    publisher.addObserver(ErrorLogs(recorder, masker))
+    publisher.addObserver(AccessLine(Logger(namespace="yallmp"), masker))
+    return Daemon(
+        reactor,
+        _endpoint(config, reactor),
+        parts.site,
+        parts.forwarding,
+        parts.wires,
+        [recorder],
+        parts.draining,
+        lambda: parts.registry.catalog.config.drain_timeout,
+        [(notice.level, notice.text) for notice in config.notices],
+    )
+
+
+def _endpoint(config: Config, reactor: Any) -> Any:
+    server = config.server
+    if server.listen:
+        return serverFromString(reactor, server.listen)
+    kind = TCP6ServerEndpoint if ":" in server.host else TCP4ServerEndpoint
+    return kind(reactor, server.port, interface=server.host)
