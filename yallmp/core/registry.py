@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from yallmp.core.backend import Backend
 from yallmp.core.catalog import MAX_NAME, Catalog, Found, Listed, name_problem
@@ -33,11 +33,13 @@ class Registration:
     """
     A model to be served from now on, with all its backends.
 
-    ``fallbacks`` is ``None`` to leave them as they are.
+    ``fallbacks`` is ``None`` to leave them as they are.  ``source`` is the JSON that the
+    backends were made of, so that they can be made again after a restart.
     """
 
     backends: tuple[Backend, ...]
     fallbacks: tuple[str, ...] | None = None
+    source: str = field(default="{}", repr=False)
 
     @property
     def model_name(self) -> str:
