@@ -1,0 +1,85 @@
+"""
+The daemon's own log: lines of text, or of JSON (``logging.format``).
+
+Whatever is logged, one event cannot look like another: in text only the first line of an
+event begins at the margin, and control characters are escaped; in JSON an event is one
+line.  Known secrets are replaced in both, also within tracebacks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import IO, Any
+
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    eventAsText,
+)
+
+from yallmp.core.escapes import visible
+from yallmp.core.masking import Masker
+from yallmp.core.recorded import utc
+
+_LEVELS = {"warning": "warn", "fatal": "critical"}
+
+
+def daemon_log(
+    outfile: IO[Any], masker: Callable[[], Masker], *, style: str = "text", level: str = "info"
+) -> ILogObserver:
+    """
+    An observer that writes everything from *level* up to *outfile*.
+
+    :param masker: gives the masker in force.
+    :param style: ``text`` or ``json``.
+    """
+    line = json_line if style == "json" else text_line
+    to_file = FileLogObserver(outfile, lambda event: line(event, masker()))
+    least = LogLevel.lookupByName(_LEVELS.get(level, level))
+    observer: ILogObserver = FilteringLogObserver(to_file, [LogLevelFilterPredicate(least)])
+    return observer
+
+
+def text_line(event: LogEvent, masker: Masker) -> str | None:
+    """*event* for a person; ``None`` if it says nothing."""
+    text = _text(event, masker)
+    if not text:
+        return None
+    indented = visible(text).replace("\n", "\n\t")
+    time = utc(event.get("log_time", 0.0))[:23] + "Z"
+    return f"{time} [{event.get('log_namespace', '-')}#{_level(event)}] {indented}\n"
+
+
+def json_line(event: LogEvent, masker: Masker) -> str | None:
+    """*event* for a program, as one JSON object; ``None`` if it says nothing."""
+    text = _text(event, masker)
+    if not text:
+        return None
+    told = {
+        "time": utc(event.get("log_time", 0.0)),
+        "level": _level(event),
+        "namespace": event.get("log_namespace", "-"),
+        "message": text,
+    }
+    return json.dumps({**told, **_access(event)}) + "\n"
+
+
+def _access(event: LogEvent) -> dict[str, Any]:
+    """The parts of a request's line, which its observer has masked."""
+    access = event.get("access")
+    return access if isinstance(access, dict) else {}
+
+
+def _text(event: LogEvent, masker: Masker) -> str:
+    text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+    return masker.mask_text(text.strip("\n"))
+
+
+def _level(event: LogEvent) -> str:
+    level = event.get("log_level")
+    return "-" if level is None else str(level.name)
