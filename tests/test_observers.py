@@ -1,0 +1,324 @@
+"""
+What becomes of the events of an exchange, and of the daemon's own log.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from attrs import define, evolve, field
+from twisted.logger import Logger, LogLevel, LogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from yallmp.core.exchange import Attempt, AttemptEnd, Begin, End, Event, Head, Note, Read, Routed
+from yallmp.core.masking import Masker
+from yallmp.core.record import parse
+from yallmp.daemonlog import daemon_log
+from yallmp.interfaces import IRecorder
+from yallmp.observers import AccessLine, ErrorLogs, RequestLogs
+
+ID = "3f9c2a7b10de"
+KEY = "sk-proj-A1b2C3d4E5f6G7h8"
+NAME = f"20261019_081502-{ID}_m"
+MASKER = Masker([KEY])
+BEGIN = Begin(
+    ID, time=1792397702.123456, client="127.0.0.1:5", listener="http://127.0.0.1:8000",
+    method="POST", path="/v1/chat/completions", query="", headers=(), body=b'{"model": "m"}',
+    model="m",
+)  # fmt: skip
+ROUTED = Routed(ID, "m", ("a", "b"), "its backends")
+FAILED = (
+    Attempt(ID, 1, 1, "a", "http://a/", ()),
+    AttemptEnd(ID, 1, 2, "a", None, "timeout", "no answer\nwithin 5 s"),
+)
+WORKED = (
+    Attempt(ID, 2, 3, "b", "http://b/", ()),
+    Head(ID, 2, 4, 200, ()),
+    Read(ID, 2, 5, b"data: 1\n\n"),
+    AttemptEnd(ID, 2, 6, "b", 200),
+)
+END = End(ID, at=7, outcome="success", status=200, sent=9, backend="b", attempts=2)
+
+
+@implementer(IRecorder)
+@define
+class FakeRecorder:
+    """Keeps what it was given, and insists on the order of calls."""
+
+    open: dict[str, bytes] = field(factory=dict)
+    finished: dict[str, bytes] = field(factory=dict)
+    errors: dict[str, bytes] = field(factory=dict)
+    discarded: list[str] = field(factory=list)
+
+    def begin(self, name: str) -> None:
+        """A new log."""
+        assert name not in self.open, "begun twice"
+        self.open[name] = b""
+
+    def append(self, name: str, data: bytes) -> None:
+        """More of it."""
+        self.open[name] += data
+
+    def finish(self, name: str) -> None:
+        """It is whole."""
+        self.finished[name] = self.open.pop(name)
+
+    def discard(self, name: str) -> None:
+        """It is not wanted."""
+        del self.open[name]
+        self.discarded.append(name)
+
+    def error(self, name: str, data: bytes) -> None:
+        """An error log."""
+        self.errors[name] = data
+
+
+class ObserverCase(SynchronousTestCase):
+    """Events go to one observer through a publisher, as they do in the daemon."""
+
+    def setUp(self) -> None:
+        """Make a recorder and a logger."""
+        self.recorder = FakeRecorder()
+        self.publisher = LogPublisher()
+        self.log = Logger(namespace="test", observer=self.publisher)
+
+    def tell(self, *events: Event) -> None:
+        """Emit the events."""
+        for event in events:
+            self.log.info("{exchange.id}", exchange=event)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class RequestLogTests(ObserverCase):
+    """One file for each recorded exchange."""
+
+    def setUp(self) -> None:
+        """Observe with request logs."""
+        super().setUp()
+        self.publisher.addObserver(RequestLogs(self.recorder, lambda: MASKER))
+
+    def test_the_fake_is_a_recorder(self) -> None:
+        """The tests speak to what the contract describes."""
+        self.assertTrue(verifyObject(IRecorder, self.recorder))
+
+    def test_the_whole_exchange(self) -> None:
+        """The finished log holds every event, under the name of the exchange."""
+        events = (BEGIN, ROUTED, *FAILED, *WORKED, Note(ID, 6, "x"), END)
+        self.tell(*events)
+        self.assertEqual(list(self.recorder.finished), [NAME])
+        record = parse(self.recorder.finished[NAME])
+        self.assertEqual((record.events, record.complete), (events, True))
+
+    def test_written_as_it_goes(self) -> None:
+        """Every event is passed on at once: a crash leaves what was known."""
+        for count, event in enumerate((BEGIN, ROUTED, *WORKED), start=1):
+            self.tell(event)
+            self.assertEqual(len(parse(self.recorder.open[NAME]).events), count)
+
+    def test_nothing_is_remembered(self) -> None:
+        """After the end later events of that exchange are ignored."""
+        self.tell(BEGIN, END, *WORKED, END)
+        self.assertEqual(len(parse(self.recorder.finished[NAME]).events), 2)
+        self.assertEqual(self.recorder.open, {})
+
+    def test_what_is_not_recorded(self) -> None:
+        """Other endpoints, and models whose logs are off, leave no file."""
+        self.tell(evolve(BEGIN, recorded=False), *WORKED, END)
+        self.tell(evolve(BEGIN, keep="off"), *FAILED, END)
+        self.assertEqual(self.recorder, FakeRecorder())
+
+    def test_errors_only(self) -> None:
+        """With ``errors`` a log of a plain success goes; of all others it stays."""
+        begin = evolve(BEGIN, keep="errors")
+        self.tell(begin, *WORKED, END)
+        self.assertEqual(self.recorder.discarded, [NAME])
+        for events in ((*FAILED, *WORKED, END), (evolve(END, outcome="rejected"),)):
+            self.recorder.finished.clear()
+            self.tell(begin, *events)
+            self.assertEqual(list(self.recorder.finished), [NAME])
+
+    def test_cancelled_attempts_are_no_errors(self) -> None:
+        """A client that left is told by the outcome, not by its attempt."""
+        self.tell(evolve(BEGIN, keep="errors"), AttemptEnd(ID, 1, 2, "a", None, "cancelled"), END)
+        self.assertEqual(self.recorder.discarded, [NAME])
+
+    def test_limited_bodies(self) -> None:
+        """The limit holds for each body, and for all reads of an answer together."""
+        reads = [Read(ID, 2, 5, b"12345678\n") for _ in range(3)]
+        self.tell(evolve(BEGIN, bodies=12), *reads, END)
+        record = parse(self.recorder.finished[NAME])
+        blocks = [section.body for section in record.sections if section.body]
+        self.assertEqual([len(block.data) for block in blocks], [12, 9, 3, 0])
+        self.assertEqual([block.total for block in blocks], [14, 9, 9, 9])
+
+    def test_a_secret_across_reads(self) -> None:
+        """It is replaced; no read is lost, and each keeps its time."""
+        half = len(KEY) // 2
+        reads = (Read(ID, 2, 5, KEY[:half].encode()), Read(ID, 2, 6, f"{KEY[half:]}!".encode()))
+        self.tell(BEGIN, *reads, AttemptEnd(ID, 2, 7, "b", 200), END)
+        events = parse(self.recorder.finished[NAME]).events
+        self.assertEqual(events[1:3], (Read(ID, 2, 5, b"****"), Read(ID, 2, 6, b"!")))
+
+    def test_a_stream_that_ends_on_a_beginning(self) -> None:
+        """What was held back stands before the end of its attempt, or of the exchange."""
+        self.tell(BEGIN, Read(ID, 2, 5, b"sk"), AttemptEnd(ID, 2, 7, "b", 200), END)
+        kinds = [section.kind for section in parse(self.recorder.finished[NAME]).sections]
+        self.assertEqual(kinds, ["request", "read", "ended", "end"])
+        self.tell(BEGIN, Read(ID, 2, 5, b"sk"), END)
+        kinds = [section.kind for section in parse(self.recorder.finished[NAME]).sections]
+        self.assertEqual(kinds, ["request", "read", "end"])
+
+    def test_other_events(self) -> None:
+        """What is not an exchange's, or of one that did not begin here, is ignored."""
+        self.log.info("hello")
+        self.log.info("odd", exchange="x")
+        self.tell(*WORKED, END)
+        self.assertEqual(self.recorder, FakeRecorder())
+
+
+class ErrorLogTests(ObserverCase):
+    """``ls logs/errors`` shows trouble at a glance."""
+
+    def setUp(self) -> None:
+        """Observe with error logs."""
+        super().setUp()
+        self.publisher.addObserver(ErrorLogs(self.recorder, lambda: MASKER))
+
+    def test_a_failure_that_was_rescued(self) -> None:
+        """A failed attempt leaves a block, though the client never noticed."""
+        self.tell(BEGIN, ROUTED, *FAILED, *WORKED, END)
+        self.assertEqual(
+            self.recorder.errors,
+            {
+                NAME: b"timestamp=2026-10-19T08:15:02.125456Z\n"
+                b"id=3f9c2a7b10de\nmodel=m\nbackend=a\nattempt=1\nerror=timeout\nstatus=-\n"
+                b"message=no answer\\nwithin 5 s\n"
+                b"log=20261019_081502-3f9c2a7b10de_m.log\n"
+            },
+        )
+
+    def test_a_block_for_each(self) -> None:
+        """Several failures are blocks with a blank line between."""
+        self.tell(BEGIN, *FAILED, AttemptEnd(ID, 2, 6, "b", 500, "status", KEY), END)
+        first, second = self.recorder.errors[NAME].split(b"\n\n")
+        self.assertIn(b"backend=a\n", first)
+        self.assertIn(b"backend=b\nattempt=2\nerror=status\nstatus=500\nmessage=****\n", second)
+
+    def test_no_failure_no_file(self) -> None:
+        """Successes and clients that leave are no trouble of a backend."""
+        gone = AttemptEnd(ID, 1, 2, "a", None, "cancelled", "the client left")
+        self.tell(BEGIN, *WORKED, END)
+        self.tell(BEGIN, gone, evolve(END, outcome="client_gone", status=499))
+        self.assertEqual(self.recorder.errors, {})
+
+    def test_without_a_full_log(self) -> None:
+        """Where the log is off, the block does not name one."""
+        self.tell(evolve(BEGIN, keep="off"), *FAILED, END)
+        self.assertIn(b"\nlog=none\n", self.recorder.errors[NAME])
+
+
+@define
+class Said:
+    """A logger that remembers."""
+
+    lines: list[str] = field(factory=list)
+    access: list[Any] = field(factory=list)
+
+    def info(self, format: str, **values: Any) -> None:  # noqa: A002 - the name is Twisted's
+        """Remember a line."""
+        self.lines.append(format.format(**values))
+        self.access.append(values["access"])
+
+
+class AccessLineTests(ObserverCase):
+    """One line a request."""
+
+    def setUp(self) -> None:
+        """Observe with the daemon's line."""
+        super().setUp()
+        self.said = Said()
+        self.publisher.addObserver(AccessLine(self.said, lambda: MASKER))
+
+    def test_a_request(self) -> None:
+        """What was asked by whom, who answered, how it went."""
+        self.tell(evolve(BEGIN, key_name="alice"), *FAILED, *WORKED, END)
+        line = (
+            "POST /v1/chat/completions model=m key=alice backend=b status=200 ms=7 "
+            f"attempts=2 outcome=success id={ID}"
+        )
+        self.assertEqual(self.said.lines, [line])
+
+    def test_requests_without_a_record(self) -> None:
+        """Lists, health and administration have their line too."""
+        self.tell(evolve(BEGIN, recorded=False, method="GET", path="/v1/models", model=None), END)
+        self.assertRegex(self.said.lines[0], "^GET /v1/models model=- key=- ")
+
+    def test_nothing_can_be_forged(self) -> None:
+        """A name with blanks, quotes or line breaks stays one value in one line."""
+        self.tell(evolve(BEGIN, model='x status=200\n"POST', path="/\x1b[2J"), END)
+        self.assertIn(r'POST /\x1b[2J model="x status=200\\n\"POST" key=-', self.said.lines[0])
+
+    def test_no_secrets(self) -> None:
+        """Known ones are replaced, in the line and in its parts."""
+        self.tell(evolve(BEGIN, model=KEY, path=f"/{KEY}"), END)
+        self.assertNotIn(KEY, str(self.said))
+        self.assertEqual(self.said.access[0]["model"], "****")
+
+
+class DaemonLogTests(SynchronousTestCase):
+    """The daemon's own log, as text and as JSON."""
+
+    def written(self, style: str, level: str = "info") -> tuple[Logger, io.StringIO]:
+        """A logger and the file that it writes to."""
+        outfile = io.StringIO()
+        observer = daemon_log(outfile, lambda: MASKER, style=style, level=level)
+        return Logger(namespace="yallmp.x", observer=observer), outfile
+
+    def test_text(self) -> None:
+        """Time, where from, level, and what."""
+        log, outfile = self.written("text")
+        log.warn("it {verb}", verb="rains")
+        self.assertRegex(
+            outfile.getvalue(), r"^2\d{3}-\d\d-\d\dT[\d:]{8}\.\d{3}Z \[yallmp.x#warn\] it rains\n$"
+        )
+
+    def test_text_of_several_lines(self) -> None:
+        """Only the first line of an event begins at the margin; nothing acts on a terminal."""
+        log, outfile = self.written("text")
+        log.info("{text}", text=f"a\n2026 [x#info] forged \x1b[2J {KEY}")
+        self.assertRegex(outfile.getvalue(), r"a\n\t2026 \[x#info\] forged \\x1b\[2J \*{4}\n$")
+
+    def test_json(self) -> None:
+        """One object a line, a request's parts among its keys."""
+        log, outfile = self.written("json")
+        log.info("{line}", line=f"a\n{KEY}", access={"model": "m", "status": 200})
+        told = json.loads(outfile.getvalue())
+        self.assertEqual(outfile.getvalue().count("\n"), 1)
+        self.assertEqual((told["message"], told["model"], told["status"]), ("a\n****", "m", 200))
+        self.assertEqual((told["level"], told["namespace"]), ("info", "yallmp.x"))
+
+    def test_tracebacks(self) -> None:
+        """They are written, without secrets."""
+        for style in ("text", "json"):
+            log, outfile = self.written(style)
+            try:
+                raise ValueError(KEY)
+            except ValueError:
+                log.failure("it broke", failure=Failure())
+            self.assertIn("it broke", outfile.getvalue())
+            self.assertIn("ValueError: ****", outfile.getvalue())
+            self.assertNotIn(KEY, outfile.getvalue())
+
+    def test_levels(self) -> None:
+        """What is below the level is not written, nor what says nothing."""
+        log, outfile = self.written("text", "warning")
+        log.info("no")
+        log.emit(LogLevel.error)
+        self.assertEqual(outfile.getvalue(), "")
+        log.error("yes")
+        self.assertIn("yes", outfile.getvalue())
