@@ -36,20 +36,25 @@ class PartFile:
     written to it.  Every method may raise OSError; data that a failed write was to write
     is gone.
 
-    :param suffix: how the final name ends (``.log``).
+    :param stem: its path without what it ends in.
+    :param suffix: what the final name ends in (``.log``).
     """
 
-    __slots__ = ("_ends_line", "_fd", "_pending", "_stem", "_suffix", "folder", "path", "size")
+    __slots__ = ("_ends_line", "_fd", "_pending", "_stem", "_suffix", "path", "size")
 
-    def __init__(self, folder: str, name: str, suffix: str) -> None:
-        self.folder = folder
+    def __init__(self, stem: str, suffix: str) -> None:
         self.path = ""
         self.size = 0
-        self._stem = os.path.join(folder, name)
+        self._stem = stem
         self._suffix = suffix
         self._fd = -1
         self._ends_line = True
         self._pending: list[bytes] = []
+
+    @property
+    def folder(self) -> str:
+        """Where it is."""
+        return os.path.dirname(self._stem)
 
     @property
     def is_open(self) -> bool:
@@ -75,10 +80,12 @@ class PartFile:
             self._fd = os.open(self.path, _MODE)
             return
         for path in self._paths():
-            with suppress(FileExistsError):
+            try:
                 self._fd = os.open(path + PART, _MODE | os.O_CREAT | os.O_EXCL, 0o600)
-                self.path = path + PART
-                return
+            except FileExistsError:
+                continue
+            self.path = path + PART
+            return
         raise FileExistsError(errno.EEXIST, _TOO_MANY)
 
     def write(self) -> int:
@@ -104,9 +111,11 @@ class PartFile:
     def publish(self) -> None:
         """Give it the first of its final names that is free."""
         for path in self._paths():
-            with suppress(FileExistsError):
+            try:
                 rename_new(self.path, path)
-                return
+            except FileExistsError:
+                continue
+            return
         raise FileExistsError(errno.EEXIST, _TOO_MANY)
 
     def remove(self) -> None:

@@ -46,6 +46,10 @@ class RecordFiles:
         self.written = 0
         self.finished = 0
         self._directory = directory
+        self._folders = {
+            what: (os.path.join(directory, folder, ""), suffix)
+            for what, (folder, suffix) in KINDS.items()
+        }
         self._most_open = most_open
         self._records: dict[int, PartFile] = {}
         self._unwritten: set[int] = set()
@@ -83,8 +87,8 @@ class RecordFiles:
         if not _SAFE_NAME.fullmatch(name):
             self._count(f"{name!a} is not a record's name")
             return
-        folder, suffix = KINDS[what]
-        self._records[number] = PartFile(os.path.join(self._directory, folder), name, suffix)
+        folder, suffix = self._folders[what]
+        self._records[number] = PartFile(folder + name, suffix)
         self._unwritten.add(number)
 
     def _end(self, what: int, number: int, data: bytes) -> None:

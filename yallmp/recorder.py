@@ -29,8 +29,9 @@ from yallmp.losses import Losses
 from yallmp.record_files import KINDS, make_directories
 from yallmp.recorder_process import Command, Listener, RecorderProcess
 
-#: How long frames gather, in seconds.  Every batch wakes another process up.
-GATHER = 0.0
+#: How long frames gather, in seconds.  Each batch wakes another process up, which costs
+#: more than a record does.
+GATHER = 0.01
 _ACK_BYTES = 256 * 1024
 
 
@@ -195,8 +196,7 @@ class Recorder(Service):
         """What the process tells; see :mod:`yallmp.recorder_child`."""
         kind, _, rest = line.partition(" ")
         if kind == "ack":
-            self._backlog.confirm(int(rest))
-            self._look_for_room()
+            self._confirmed(int(rest))
         elif kind == "lost":
             count, _, reason = rest.partition(" ")
             self._disk_losses.lost(int(count), reason)
@@ -204,6 +204,12 @@ class Recorder(Service):
             self._disk_losses.over()
         elif kind == "ready":
             self._process_losses.over()
+
+    def _confirmed(self, size: int) -> None:
+        """The process took frames; if it is gone by now, they are written off already."""
+        if self._process.is_up:
+            self._backlog.confirm(size)
+            self._look_for_room()
 
     def _look_for_room(self) -> None:
         """Records may fit again."""

@@ -24,30 +24,28 @@ from yallmp.core.frames import (
 )
 
 _FULL = b"the queue of records was full"
+_HEAD_SIZE = HEAD.size
 
 
 class Backlog:
     """
     The frames that the recorder process has yet to confirm.
 
+    ``held`` is the bytes that wait or are sent and unconfirmed.
+
     :param limit: bytes (``logging.queue_bytes``).
     """
 
     def __init__(self, limit: int) -> None:
         self.is_full = False
+        self.held = 0
         self._closed = False
         self._limit = limit
         self._frames: list[bytes] = []
-        self._waiting = 0
         self._sent = 0
         self._open: dict[str, int] = {}
         self._next = 1
         self._first_waiting = 1
-
-    @property
-    def held(self) -> int:
-        """The bytes that wait or are unconfirmed."""
-        return self._waiting + self._sent
 
     @property
     def is_waiting(self) -> bool:
@@ -98,14 +96,14 @@ class Backlog:
         """All that waits; it counts as sent from now on."""
         data = b"".join(self._frames)
         self._frames = []
-        self._sent += self._waiting
-        self._waiting = 0
+        self._sent += len(data)
         self._first_waiting = self._next
         return data
 
     def confirm(self, size: int) -> None:
         """*size* more bytes were taken."""
         self._sent -= size
+        self.held -= size
         self._relieve()
 
     def lose_sent(self) -> int:
@@ -118,6 +116,7 @@ class Backlog:
         gone = [name for name, number in self._open.items() if number < self._first_waiting]
         for name in gone:
             del self._open[name]
+        self.held -= self._sent
         self._sent = 0
         self._relieve()
         return len(gone)
@@ -152,7 +151,7 @@ class Backlog:
         """One more frame waits."""
         size = len(data)
         self._frames += (HEAD.pack(what, number, size), data)
-        self._waiting += HEAD.size + size
+        self.held += _HEAD_SIZE + size
 
     def _admits(self, size: int) -> bool:
         """
