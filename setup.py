@@ -1,6 +1,7 @@
 """
 The package: its metadata, what it needs, what goes into it.
 
+Only the Pythons it runs on stand in ``pyproject.toml``, where uv looks for them.
 ``package_dir={"": "."}`` is there for ``pip install -e .``: with it setuptools puts this
 folder itself on the path, and twistd finds ``twisted/plugins/yallmp_plugin.py`` as it
 does in an installed wheel.
@@ -36,6 +37,7 @@ NEEDS = [
     'Twisted[windows-platform] >= 26.10; sys_platform == "win32"',
     "klein >= 24.8",
     "treq >= 26.7",
+    "Werkzeug >= 3.1",
     "PyYAML >= 6.0",
     "attrs >= 23.2",
     "certifi >= 2024.7.4",
@@ -63,7 +65,6 @@ setup(
     long_description=readme(),
     long_description_content_type="text/markdown",
     license_expression="MIT",
-    license_files=["LICENSE"],
     author="yallmp contributors",
     classifiers=[
         "Development Status :: 4 - Beta",
@@ -84,7 +85,6 @@ setup(
         "Typing :: Typed",
     ],
     keywords=["llm", "proxy", "openai", "failover", "twisted"],
-    python_requires=">=3.10",
     package_dir={"": "."},
     packages=[*find_packages(include=["yallmp", "yallmp.*"]), "twisted.plugins"],
     package_data={"yallmp": ["py.typed"]},

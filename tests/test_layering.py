@@ -21,60 +21,45 @@ ROOT = Path(__file__).parent.parent
 
 #: The layers, lowest first; ``api_types.*`` is every module of that package.
 LAYERS: list[list[str]] = [
-    ["", "core"],  # the packages themselves: yallmp/__init__.py, yallmp/core/__init__.py
-    ["core.errors", "core.masking", "core.sse"],
-    ["core.backend", "core.exchange", "core.settings"],
+    # The packages themselves: yallmp/__init__.py, yallmp/core/__init__.py.
+    ["", "core"],
+    # Words, formats and parsers that know nothing of ours.
     [
-        "core.access",
-        "core.addresses",
-        "core.asked",
-        "core.backlog",
-        "core.breaker",
-        "core.catalog",
-        "core.config",
-        "core.environment",
-        "core.escapes",
-        "core.findings",
-        "core.frames",
-        "core.gate",
-        "core.headers",
-        "core.inflate",
-        "core.jsonbody",
-        "core.litellm",
-        "core.problems",
-        "core.reading",
-        "core.record",
-        "core.registration",
-        "core.registry",
-        "core.replies",
-        "core.retention",
-        "core.routing",
-        "core.schema",
-        "core.secrets",
-        "core.verdicts",
-        "core.yamltree",
+        "core.addresses", "core.backlog", "core.environment", "core.errors", "core.escapes",
+        "core.findings", "core.frames", "core.maskers", "core.masking", "core.providers",
+        "core.recordframe", "core.retention", "core.secretnames", "core.sse", "core.yamltree",
     ],
+    # The values that the parts share.
+    ["core.backend", "core.exchange", "core.settings"],
+    # Decisions.
+    [
+        "core.access", "core.apikeys", "core.asked", "core.breaker", "core.call", "core.catalog",
+        "core.config", "core.destination", "core.entries", "core.failures", "core.fallbacklists",
+        "core.gate", "core.headers", "core.inflate", "core.jsonbody", "core.kinds",
+        "core.litellm", "core.problems", "core.reading", "core.recalled", "core.record",
+        "core.recorded", "core.references", "core.registration", "core.registry", "core.replies",
+        "core.routing", "core.schema", "core.secrets", "core.sections", "core.verdicts",
+        "core.visit", "core.wirekinds",
+    ],
+    # How each kind of backend speaks.
     ["interfaces"],
     ["api_types", "api_types.*"],
+    # What touches the world, each one thing.
     [
-        "answers",
-        "certificates",
-        "downstream",
-        "names",
-        "pools",
-        "recorder",
-        "slots",
-        "upstream",
-        "visits",
-        "wires",
+        "answers", "arrivals", "certificates", "channel", "daemonlog", "downstream", "losses",
+        "mock", "names", "partfile", "pools", "record_files", "recorder", "recorder_child",
+        "recorder_process", "report", "slots", "upstream", "visits", "wires",
     ],
+    # One request.
     ["attempts", "forwarding", "observers", "relay"],
-    ["admin", "api", "channel", "persistence"],
-    ["check", "drill", "files", "replay"],
+    # What is served.
+    ["admin", "api", "front", "persistence"],
+    # The process and its commands.
+    ["check", "daemon", "drill", "files", "replay"],
     ["tap"],
     ["options"],
     ["__main__"],
-]
+]  # fmt: skip
 
 #: What pure modules may not import, with everything inside it.
 IMPURE = {

@@ -39,7 +39,7 @@ def serve(options: Sequence[str]) -> None:
     twistd.run()
 
 
-def twistd_options(platform: str) -> list[str]:
+def twistd_options(platform: str | None) -> list[str]:
     """twistd's own options for the foreground; on Windows it has no PID file."""
     return ["--nodaemon"] if platform == "win32" else ["--nodaemon", "--pidfile="]
 

@@ -154,7 +154,7 @@ class Options(usage.Options):
         flags = Flags(self["port"], self["host"], self["log-dir"])
         self.source = Source(os.path.abspath(found), flags, self.environ)
         try:
-            self.config = self.source.load()
+            self.config = evolve(self.source, path=found).load()  # messages name it as given
         except ConfigError as error:
             stop([str(problem) for problem in error.problems])
 
