@@ -164,8 +164,9 @@ class FakeBackend(Resource):
 class Got(Protocol):
     """An answer as a client gets it."""
 
-    def __init__(self, network: MemoryNetwork) -> None:
+    def __init__(self, network: MemoryNetwork, reading: bool) -> None:
         self.network = network
+        self.reading = reading
         self.status = 0
         self.headers = Headers()
         self.parts: list[tuple[float, bytes]] = []
@@ -179,6 +180,10 @@ class Got(Protocol):
         self.response = response
         self.status, self.headers = response.code, response.headers
         response.deliverBody(self)
+
+    def connectionMade(self) -> None:
+        if not self.reading:
+            self.network.callLater(0, self.transport.pauseProducing)
 
     def fail(self, failure: Any) -> None:
         """No head came."""
@@ -322,10 +327,15 @@ class ProxyCase(SynchronousTestCase):
         path: str = "/v1/chat/completions",
         method: str = "POST",
         headers: dict[str, str] | None = None,
+        reading: bool = True,
         **fields: Any,
     ) -> Got:
-        """Send a request; *fields* are added to a small chat body."""
-        got = Got(self.net)
+        """
+        Send a request; *fields* are added to a small chat body.
+
+        A client that is not *reading* gets the head, and then leaves what comes where it is.
+        """
+        got = Got(self.net, reading)
         data = b"" if method == "GET" else self._encoded(body, fields)
         sent = Headers({"content-type": ["application/json"]})
         for name, value in (headers or {}).items():

@@ -4,6 +4,8 @@ Frames come out as they went in, wherever a read splits them.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,7 +25,7 @@ class DecoderTests(SynchronousTestCase):
         places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
         decoder = Decoder()
         found = []
-        for start, end in zip(places, places[1:], strict=False):
+        for start, end in pairwise(places):
             found += decoder.feed(data[start:end])
         self.assertEqual(found, frames)
 

@@ -9,6 +9,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from twisted.scripts import twistd
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import __main__ as commands
@@ -191,7 +192,7 @@ class CommandTests(SynchronousTestCase):
     def test_twistd_gets_the_options(self) -> None:
         """Everything after the name is the plugin's."""
         self.patch(sys, "argv", ["yallmp"])
-        self.patch(commands.twistd, "run", lambda: None)
+        self.patch(twistd, "run", lambda: None)
         commands.main(["-p", "9000"])
         self.assertEqual(sys.argv[-3:], ["yallmp", "-p", "9000"])
 

@@ -14,7 +14,7 @@ from yallmp.core.backend import Backend
 from yallmp.core.errors import Conflict, MissingParameter, ModelNotFound, NotFound, RequestFault
 from yallmp.core.registry import Catalog, InFlight, Registration, Registry, name_problem
 from yallmp.core.secrets import Secrets
-from yallmp.core.settings import Access, Config, Fallbacks, Key
+from yallmp.core.settings import Access, Config, Fallbacks, Key, Server
 
 
 def backend(model: str, name: str | None = None, **fields: object) -> Backend:
@@ -246,6 +246,11 @@ class RegistrationTests(SynchronousTestCase):
         self.assertFalse(self.registry.catalog.group("c")[0].registered)
         self.registry.replace(config("a"))
         self.assertRaises(ModelNotFound, self.registry.catalog.find, "c")
+
+    def test_the_listener_stays(self) -> None:
+        """A reload does not move the listener, so what is in force says where it is."""
+        self.registry.replace(Config(server=Server("0.0.0.0")))
+        self.assertEqual(self.registry.catalog.config.server, Server())
 
     def test_removal(self) -> None:
         """A removed model is gone, its fallbacks too, also after a reload."""

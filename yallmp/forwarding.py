@@ -26,7 +26,7 @@ from yallmp.core.errors import ProxyError, error_body
 from yallmp.core.exchange import End, Event, HeaderPairs, Routed
 from yallmp.core.headers import for_client
 from yallmp.core.problems import AttemptFailed, Problem, Reason
-from yallmp.core.replies import Reply, event_error, fault, reply_to
+from yallmp.core.replies import Reply, error_of, event_error, fault, reply_to
 from yallmp.core.verdicts import Stop, Tried, Try, most_useful, next_step
 from yallmp.downstream import Client, Held
 from yallmp.relay import Watchdog
@@ -244,11 +244,12 @@ class Exchange:
     async def _refuse(self, problem: Problem) -> str:
         """Tell the client that nothing answered; the outcome."""
         self._held.stop()
-        if self.client.started:
-            return await self._break_off(problem)
         reply = reply_to(problem, self.call.asked.model, self.tools.mask)
-        self._said = reply.body
-        self._send(reply)
+        if self.client.started:
+            await self._last_words(error_of(reply))
+        else:
+            self._said = reply.body
+            self._send(reply)
         return "shed" if problem.reason is Reason.FULL else "upstream_error"
 
     def _send(self, reply: Reply) -> None:
@@ -256,11 +257,12 @@ class Exchange:
 
     async def _break_off(self, problem: Problem) -> str:
         """End a stream that has begun with an error event; the outcome."""
-        self._held.stop()
-        error: ProxyError = event_error(problem, self.call.asked.model, self.tools.mask)
+        await self._last_words(event_error(problem, self.call.asked.model, self.tools.mask))
+        return "incomplete"
+
+    async def _last_words(self, error: ProxyError) -> None:
         self._said = API_TYPES["openai"].error_event(self.call.asked, error)
         await self.client.break_off(self._said)
-        return "incomplete"
 
     async def _cancelled(self) -> str:
         if self.client.gone or not self._stopping:

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from yallmp.core.errors import BackendFault, error_body
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.headers import for_client
-from yallmp.core.problems import Problem, Reason, parsed
+from yallmp.core.problems import Problem, Reason, parsed, told_by
 from yallmp.core.verdicts import TABLE
 
 _MESSAGES = {
@@ -88,6 +88,13 @@ def _as_it_is(
 def _ours(error: BackendFault, headers: HeaderPairs) -> Reply:
     content_type = (b"content-type", b"application/json")
     return Reply(error.status, (content_type, *headers), error_body(error))
+
+
+def error_of(reply: Reply) -> BackendFault:
+    """The error that *reply* tells, for a client whose stream has begun already."""
+    told = told_by(parsed(reply.body))
+    code = told.code.split(" ")[0] or "upstream_error"
+    return BackendFault(told.message, code=code, status=reply.status)
 
 
 def event_error(problem: Problem, model: str, mask: Callable[[bytes], bytes]) -> BackendFault:
