@@ -94,12 +94,10 @@ class PartFile:
         self._pending.clear()
         left = memoryview(data)
         while left:
-            self._ends_line = False
             size = os.write(self._fd, left)
             self.size += size
             left = left[size:]
-        if data:
-            self._ends_line = data.endswith(b"\n")
+            self._ends_line = not left and data.endswith(b"\n")
         return len(data)
 
     def shut(self) -> None:

@@ -99,6 +99,7 @@ class RecorderProcess:
         self._delay = 0.0
         self._born = 0.0
         self._timer: IDelayedCall | None = None
+        self._stopping = False
         self._stopped: Deferred[None] | None = None
 
     @property
@@ -130,6 +131,9 @@ class RecorderProcess:
 
         :param more: there is something to write, so a process is started if none is up.
         """
+        if self._stopped is not None:
+            return self._stopped
+        self._stopping = True
         self._cancel_timer()
         if self._transport is None and more:
             self._start_again()
@@ -159,7 +163,7 @@ class RecorderProcess:
         """The process is gone; another follows unless we are stopping."""
         self.unreachable()
         self._transport = None
-        if self._stopped is not None:
+        if self._stopping:
             self._tell_stopped(reason)
         else:
             self._lived(reason.getErrorMessage())

@@ -1,0 +1,381 @@
+"""
+Records get to the disk by way of another process, and its troubles stay its own.
+
+:class:`RealTests` is the one place with real processes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from typing import Any
+
+from twisted.internet import reactor  # noqa: TID251 - the subject is a process
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import LogEvent, Logger, formatEvent
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface.verify import verifyObject
+
+from tests.fake_process import PretendedProcess, ProcessReactor
+from yallmp.core.frames import APPEND, BEGIN_LOG, FINISH, GIVE_UP
+from yallmp.interfaces import IRecorder
+from yallmp.losses import PAUSE
+from yallmp.recorder import GATHER, Recorder, RecorderError, check_directory
+
+
+def make_recorder(
+    any_reactor: Any, directory: str, events: list[LogEvent], queue_bytes: int = 1000
+) -> Recorder:
+    """A recorder whose log is kept."""
+    return Recorder(
+        any_reactor,
+        directory,
+        max_age=3600.0,
+        max_total_bytes=10**9,
+        queue_bytes=queue_bytes,
+        log=Logger(observer=events.append),
+    )
+
+
+class Case(SynchronousTestCase):
+    """A recorder with a pretended process."""
+
+    def setUp(self) -> None:
+        """It is started."""
+        self.reactor = ProcessReactor()
+        self.events: list[LogEvent] = []
+        self.directory = os.path.abspath(self.mktemp())
+        self.recorder = make_recorder(self.reactor, self.directory, self.events)
+        self.recorder.startService()
+
+    @property
+    def child(self) -> PretendedProcess:
+        """The process that was started last."""
+        return self.reactor.processes[-1]
+
+    def kinds(self) -> list[tuple[int, int]]:
+        """What the process was sent, without data."""
+        self.reactor.advance(GATHER)
+        return [(what, number) for what, number, _ in self.child.frames]
+
+    def lines(self) -> str:
+        """What was logged."""
+        self.reactor.advance(0)
+        return "\n".join(formatEvent(event) for event in self.events)
+
+
+class StartTests(Case):
+    """The beginning."""
+
+    def test_interface(self) -> None:
+        """It is what log observers expect."""
+        verifyObject(IRecorder, self.recorder)
+
+    def test_directories_are_there(self) -> None:
+        """The directories exist when the start returns, and hold nothing."""
+        for folder in ("requests", "errors"):
+            self.assertEqual(os.listdir(os.path.join(self.directory, folder)), [])
+
+    def test_the_command(self) -> None:
+        """The process is told all that it needs, with an absolute path."""
+        _, *options, program, directory, age, total, ack = self.child.command
+        self.assertEqual(options, ["-I", "-S", "-B"])
+        self.assertTrue(os.path.isabs(program))
+        self.assertEqual(directory, os.fsencode(self.directory))
+        self.assertEqual((age, total, ack), ("3600.0", "1000000000", "125"))
+
+    def test_a_directory_that_cannot_be_made(self) -> None:
+        """A start without a place to write to fails with one line that says what to do."""
+        path = self.mktemp()
+        with open(path, "w"):
+            pass
+        recorder = make_recorder(self.reactor, os.path.join(path, "logs"), self.events)
+        error = self.assertRaises(RecorderError, recorder.startService)
+        self.assertIn("logging.directory", str(error))
+        self.assertIn("Not a directory", str(error))
+        self.assertNotIn("\n", str(error))
+        self.assertEqual(len(self.reactor.processes), 1)
+
+    def test_a_directory_that_cannot_be_written(self) -> None:
+        """Directories that exist are tried out."""
+        directory = self.mktemp()
+        os.makedirs(directory)
+        with open(os.path.join(directory, "errors"), "w"):
+            pass
+        self.assertRaises(RecorderError, check_directory, directory)
+
+    def test_no_process_to_be_had(self) -> None:
+        """A start without a process fails too."""
+        self.reactor.refuses = True
+        recorder = make_recorder(self.reactor, self.directory, self.events)
+        error = self.assertRaises(RecorderError, recorder.startService)
+        self.assertIn("Resource temporarily unavailable", str(error))
+
+    def test_records_before_the_start(self) -> None:
+        """What is recorded before the start is written after it."""
+        recorder = make_recorder(self.reactor, self.directory, self.events)
+        recorder.begin("a")
+        recorder.finish("a")
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        recorder.startService()
+        self.assertEqual(self.kinds(), [(BEGIN_LOG, 1), (FINISH, 1)])
+
+
+class BatchTests(Case):
+    """Records on their way."""
+
+    def test_together(self) -> None:
+        """What comes within a moment goes in one write, without waiting longer."""
+        writes: list[bytes] = []
+        self.patch(self.child, "write", writes.append)
+        for name in ("a", "b"):
+            self.recorder.begin(name)
+            self.recorder.append(name, b"x")
+            self.recorder.finish(name)
+        self.assertEqual(writes, [])
+        self.reactor.advance(GATHER)
+        self.assertEqual(len(writes), 1)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_full(self) -> None:
+        """With a process that takes nothing, records are given up, told once, and resumed."""
+        self.recorder.begin("a")
+        for _ in range(20):
+            self.recorder.append("a", bytes(100))
+        for number in range(10):
+            self.recorder.begin(f"b{number}")
+            self.recorder.error(f"b{number}", b"x")
+        self.assertEqual(self.recorder.lost, 21)
+        self.assertEqual(self.kinds()[-1], (GIVE_UP, 1))
+        self.assertEqual(self.lines().count("records are being lost"), 1)
+        self.child.say(f"ack {len(self.child.written)}")
+        self.recorder.begin("c")
+        self.assertEqual(self.kinds()[-1], (BEGIN_LOG, 2))
+        self.reactor.advance(PAUSE)
+        self.assertIn("written again; 21 were lost", self.lines())
+
+    def test_one_record_is_too_large(self) -> None:
+        """A record that can never fit costs itself only."""
+        self.recorder.error("a", bytes(2000))
+        self.recorder.begin("b")
+        self.assertEqual(self.kinds(), [(BEGIN_LOG, 1)])
+        self.assertEqual(self.recorder.lost, 1)
+
+    def test_the_disk_refuses(self) -> None:
+        """What the process lost is told with its reason, and when it is over."""
+        for _ in range(3):
+            self.child.say("lost 2 No space left on device: /logs/requests")
+        self.assertIn("No space left on device: /logs/requests", self.lines())
+        self.child.say("back")
+        self.reactor.advance(PAUSE)
+        self.assertIn("6 were lost", self.lines())
+
+
+class DeathTests(Case):
+    """The process dies."""
+
+    def test_open_records_are_given_up(self) -> None:
+        """A record that was begun is not continued with the next process."""
+        self.recorder.begin("a")
+        self.kinds()
+        self.child.die()
+        self.recorder.append("a", b"x")
+        self.reactor.advance(0.5)
+        self.recorder.finish("a")
+        self.assertEqual((len(self.reactor.processes), self.kinds()), (2, []))
+        self.assertEqual(self.recorder.lost, 1)
+
+    def test_new_records_wait_for_the_next(self) -> None:
+        """What is recorded in between goes to the next process, at once when it is there."""
+        self.child.die()
+        self.recorder.begin("a")
+        self.recorder.append("a", b"x")
+        self.reactor.advance(0.5)
+        self.recorder.finish("a")
+        self.assertEqual(self.kinds(), [(BEGIN_LOG, 1), (APPEND, 1), (FINISH, 1)])
+
+    def test_only_so_much_waits(self) -> None:
+        """Without a process no more gathers than the queue may hold."""
+        self.child.die()
+        for number in range(50):
+            self.recorder.error(f"e{number}", bytes(100))
+        self.reactor.advance(0.5)
+        self.assertLessEqual(len(self.child.written), 1000)
+        self.assertEqual(self.recorder.lost, 50 - len(self.child.frames) // 3)
+
+    def test_a_full_queue_is_written_off(self) -> None:
+        """What the dead process had not confirmed makes room."""
+        self.recorder.error("a", bytes(900))
+        self.reactor.advance(GATHER)
+        self.recorder.error("b", bytes(900))
+        self.child.die()
+        self.recorder.begin("c")
+        self.reactor.advance(0.5)
+        self.assertEqual(self.kinds(), [(BEGIN_LOG, 2)])
+
+    def test_late_acknowledgement(self) -> None:
+        """An acknowledgement that was still in the pipe is not counted a second time."""
+        self.recorder.error("a", bytes(900))
+        self.reactor.advance(GATHER)
+        self.child.protocol.inConnectionLost()
+        self.child.say("ack 900")
+        self.recorder.error("b", bytes(900))
+        self.recorder.error("c", bytes(900))
+        self.assertEqual(self.recorder.lost, 1)
+
+
+class StopTests(Case):
+    """The end."""
+
+    def test_flushes(self) -> None:
+        """What waits is handed over, then the process's input ends."""
+        self.recorder.begin("a")
+        self.recorder.finish("a")
+        stopped = self.recorder.stopService()
+        self.assertEqual(self.kinds(), [(BEGIN_LOG, 1), (FINISH, 1)])
+        self.assertTrue(self.child.input_closed)
+        self.child.die(signal=None)
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_records_after_it(self) -> None:
+        """What comes later is dropped; no timer is started and nothing is said."""
+        stopped = self.recorder.stopService()
+        self.recorder.begin("a")
+        self.recorder.append("a", b"x")
+        self.recorder.error("b", b"x")
+        self.child.die(signal=None)
+        self.successResultOf(stopped)
+        self.recorder.begin("c")
+        self.assertEqual((self.reactor.getDelayedCalls(), self.child.frames), ([], []))
+
+    def test_flushes_without_a_process(self) -> None:
+        """What waits for a new process gets one for the purpose."""
+        self.child.die()
+        self.recorder.error("a", b"x")
+        stopped = self.recorder.stopService()
+        self.assertEqual(len(self.child.frames), 3)
+        self.child.die(signal=None)
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_tells_what_was_lost(self) -> None:
+        """Losses that are not yet told are told now."""
+        self.child.say("lost 2 disk full")
+        stopped = self.recorder.stopService()
+        self.child.die(signal=None)
+        self.successResultOf(stopped)
+        self.assertIn("2 records were lost: disk full", self.lines())
+
+    def test_never_started(self) -> None:
+        """What was not started has nothing to stop."""
+        recorder = make_recorder(self.reactor, self.directory, self.events)
+        self.successResultOf(recorder.stopService())
+
+
+class RealTests(TestCase):
+    """With a real process."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        """It is started."""
+        self.events: list[LogEvent] = []
+        self.directory = os.path.abspath(self.mktemp())
+        self.recorder = make_recorder(reactor, self.directory, self.events, 10_000_000)
+        self.recorder.startService()
+        self.addCleanup(self.recorder.stopService)
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        pid: int = self.recorder._process._transport.pid
+        return pid
+
+    def names(self, folder: str = "requests") -> list[str]:
+        """The files that are there."""
+        path = os.path.join(self.directory, folder)
+        return sorted(os.listdir(path)) if os.path.isdir(path) else []
+
+    async def until_there(self, name: str) -> None:
+        """Wait for a request log."""
+        while name not in self.names():
+            await pause(0.01)
+
+    async def test_round_trip(self) -> None:
+        """Records of all kinds are on disk, byte for byte, when the stop is over."""
+        data = bytes(range(256)) * 4000
+        for name in ("whole", "open", "unwanted"):
+            self.recorder.begin(name)
+            self.recorder.append(name, data)
+        self.recorder.finish("whole")
+        self.recorder.discard("unwanted")
+        self.recorder.error("whole", b"why")
+        await self.recorder.stopService()
+        self.assertEqual(self.names(), ["open.log.part", "whole.log"])
+        self.assertEqual(self.names("errors"), ["whole.err"])
+        with open(os.path.join(self.directory, "requests", "whole.log"), "rb") as file:
+            self.assertEqual(file.read(), data)
+        self.assertEqual(self.events, [])
+
+    async def test_a_thousand_at_the_end(self) -> None:
+        """A stop right after many records loses none of them."""
+        for number in range(1000):
+            self.recorder.begin(f"r{number}")
+            self.recorder.append(f"r{number}", b"x" * 3000)
+            self.recorder.finish(f"r{number}")
+        await self.recorder.stopService()
+        self.assertEqual(len([name for name in self.names() if name.endswith(".log")]), 1000)
+
+    async def test_killed(self) -> None:
+        """A process that is killed is followed by another; finished records are safe."""
+        for name in ("before", "open"):
+            self.recorder.begin(name)
+            self.recorder.append(name, b"x")
+        self.recorder.finish("before")
+        await self.until_there("before.log")
+        await self.until_there("open.log.part")
+        os.kill(self.pid, signal.SIGKILL)
+        while self.recorder._process.is_up:
+            await pause(0.01)
+        self.recorder.begin("after")
+        self.recorder.finish("after")
+        await self.until_there("after.log")
+        self.recorder.finish("open")
+        await self.recorder.stopService()
+        self.assertEqual(self.names(), ["after.log", "before.log", "open.log.part"])
+
+    async def test_is_not_stopped_by_signals(self) -> None:
+        """Ctrl-C and the stop of a service do not reach it before it has written all."""
+        self.recorder.begin("a")
+        await self.until_there("a.log.part")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(self.pid, number)
+        self.assertEqual(os.getsid(self.pid), self.pid)
+        self.recorder.finish("a")
+        await self.recorder.stopService()
+        self.assertEqual((self.names(), self.events), (["a.log"], []))
+
+    async def test_the_directory_is_gone_for_a_while(self) -> None:
+        """With a file in its place records are lost and told; then they are written again."""
+        shutil.rmtree(self.directory)
+        with open(self.directory, "w"):
+            pass
+        self.recorder.error("a", b"x")
+        while not self.recorder.lost:
+            await pause(0.01)
+        os.unlink(self.directory)
+        self.recorder.begin("b")
+        self.recorder.finish("b")
+        await self.until_there("b.log")
+        await self.recorder.stopService()
+        logged = "\n".join(formatEvent(event) for event in self.events)
+        self.assertIn("Not a directory", logged)
+        self.assertEqual(self.recorder.lost, 1)
+
+
+def pause(seconds: float) -> Deferred[None]:
+    """Let the process work."""
+    return deferLater(reactor, seconds)  # type: ignore[arg-type]

@@ -1,0 +1,181 @@
+"""
+The recorder process: what it reads, says and deletes, without being a process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from yallmp import recorder_child
+from yallmp.core.frames import APPEND, BEGIN_LOG, FINISH, encoded
+from yallmp.record_files import RecordFiles, make_directories
+from yallmp.recorder_child import Sweeper, Sweeping, Told, record
+
+NOW = 1_800_000_000.0
+STEM = "20261019_081502-3f9c2a7b10de_m"
+
+
+def reading(*parts: bytes) -> Callable[[int], bytes]:
+    """An input that brings *parts* and ends."""
+    left = [*parts, b""]
+    return lambda size: left.pop(0)
+
+
+class Case(SynchronousTestCase):
+    """A directory for records."""
+
+    def setUp(self) -> None:
+        """Nothing is there but the directories."""
+        self.directory = os.path.abspath(self.mktemp())
+        make_directories(self.directory)
+        self.files = RecordFiles(self.directory)
+        self.said: list[str] = []
+
+    def names(self, folder: str = "requests") -> list[str]:
+        """The files that are there."""
+        return sorted(os.listdir(os.path.join(self.directory, folder)))
+
+
+class RecordTests(Case):
+    """From standard input to files."""
+
+    def run_on(self, *parts: bytes, ack_every: int = 10**9) -> None:
+        """Read the parts to their end."""
+        told = Told(self.files, self.said.append, ack_every)
+        record(reading(*parts), self.files, told, lambda total: None)
+
+    def test_until_the_input_ends(self) -> None:
+        """Every whole frame counts, and what is unfinished stays so."""
+        data = encoded(BEGIN_LOG, 1, b"a") + encoded(APPEND, 1, b"x") + encoded(FINISH, 1)
+        data += encoded(BEGIN_LOG, 2, b"b") + encoded(APPEND, 2, b"known")
+        self.run_on(data[:20], data[20:], encoded(APPEND, 2, b"cut")[:-1])
+        self.assertEqual(self.names(), ["a.log", "b.log.part"])
+
+    def test_acknowledges_coarsely(self) -> None:
+        """What was taken is told in steps, and adds up."""
+        frame = encoded(APPEND, 1, bytes(87))
+        self.run_on(*[frame] * 7, ack_every=250)
+        self.assertEqual(self.said, ["ack 300", "ack 300"])
+
+    def test_tells_what_was_lost(self) -> None:
+        """Records that were given up are told once, and when one is written again, that."""
+        bad, good = encoded(BEGIN_LOG, 1, b"/"), encoded(BEGIN_LOG, 2, b"a") + encoded(FINISH, 2)
+        self.run_on(good, bad + bad, encoded(FINISH, 1), bad, good, good)
+        self.assertEqual(
+            self.said,
+            ["lost 2 '/' is not a record's name", "lost 1 '/' is not a record's name", "back"],
+        )
+
+    @given(st.lists(st.integers(1, 200)))
+    def test_split_anywhere(self, cuts: list[int]) -> None:
+        """Where reads split the input makes no difference."""
+        frames = [(BEGIN_LOG, 1, b"a"), *[(APPEND, 1, b"%d" % i) for i in range(9)]]
+        data = b"".join(encoded(*frame) for frame in frames) + encoded(FINISH, 1)
+        places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+        self.setUp()
+        self.run_on(*(data[a:b] for a, b in pairwise(places)))
+        with open(os.path.join(self.directory, "requests", "a.log"), "rb") as file:
+            self.assertEqual(file.read(), b"012345678")
+
+
+class SweeperTests(Case):
+    """Old records go."""
+
+    def add(self, name: str, age: float = 0.0, size: int = 100, folder: str = "requests") -> str:
+        """A file that was last changed some seconds before ``NOW``."""
+        path = os.path.join(self.directory, folder, name)
+        with open(path, "wb") as file:
+            file.write(bytes(size))
+        os.utime(path, (NOW - age, NOW - age))
+        return path
+
+    def sweep(self, max_age: float = 1e9, max_total: int = 10**9) -> Sweeper:
+        """Sweep at ``NOW``."""
+        sweeper = Sweeper(self.directory, self.files.parts, max_age, max_total)
+        sweeper.sweep(NOW)
+        return sweeper
+
+    def test_by_age(self) -> None:
+        """What is older than allowed goes, of every kind, and what is left is counted."""
+        for end in (".log", "-2.log", ".log.part"):
+            self.add(STEM + end, age=9000)
+        self.add(STEM + ".err", age=9000, folder="errors")
+        self.add(STEM + "-3.log", age=50)
+        self.assertEqual(self.sweep(max_age=8000).total, 100)
+        self.assertEqual((self.names(), self.names("errors")), ([STEM + "-3.log"], []))
+
+    def test_by_size(self) -> None:
+        """Over the size, the oldest of all go until there is some room."""
+        for number in range(2, 12):
+            self.add(f"{STEM}-{number}.log", age=number)
+        self.add(STEM + ".err", age=100, folder="errors")
+        self.assertEqual(self.sweep(max_total=800).total, 700)
+        self.assertEqual(self.names("errors"), [])
+        self.assertEqual(self.names(), sorted(f"{STEM}-{number}.log" for number in range(2, 9)))
+
+    def test_not_over_the_size(self) -> None:
+        """At the size exactly, nothing goes."""
+        self.add(STEM + ".log")
+        self.assertEqual(self.sweep(max_total=100).total, 100)
+
+    def test_leaves_what_is_written(self) -> None:
+        """An open file stays however old it is; so does one that another process may write."""
+        self.files.parts.add(self.add(STEM + ".log.part", age=9000))
+        self.add(STEM + "-2.log.part", age=60)
+        self.sweep(max_age=30, max_total=10)
+        self.assertEqual(len(self.names()), 2)
+
+    def test_leaves_what_is_not_ours(self) -> None:
+        """Other files, directories and links stay, and what links point to."""
+        target = self.add("precious.txt", age=9000)
+        os.symlink(target, os.path.join(self.directory, "requests", STEM + ".log"))
+        os.mkdir(os.path.join(self.directory, "requests", STEM + "-2.log"))
+        self.sweep(max_age=30, max_total=10)
+        self.assertEqual(len(self.names()), 3)
+
+    def test_no_directory(self) -> None:
+        """A directory that is gone is empty."""
+        for folder in ("requests", "errors"):
+            os.rmdir(os.path.join(self.directory, folder))
+        self.assertEqual(self.sweep().total, 0)
+
+    def test_room(self) -> None:
+        """It sweeps again when the rest was written, or, in a full directory, some."""
+        self.add(STEM + ".log", size=100)
+        self.assertEqual(self.sweep(max_total=1000).room(), 900)
+        self.assertEqual(self.sweep(max_total=101).room(), 3)
+
+    def test_sweeps_when_enough_was_written(self) -> None:
+        """The thread is woken once for each time that the room is used up."""
+        sweeping = Sweeping(self.sweep(max_total=1000))
+        woken = []
+        self.patch(sweeping._due, "set", lambda: woken.append(True))
+        for total in (400, 999, 1000, 1500, 2000):
+            sweeping.wrote(total)
+        self.assertEqual(len(woken), 2)
+
+
+class ProcessTests(SynchronousTestCase):
+    """What it is as a process."""
+
+    def test_imports_next_to_nothing(self) -> None:
+        """No third-party module and nothing large of the standard library is loaded."""
+        program = f"""
+import sys
+sys.path.append({os.path.dirname(os.path.dirname(recorder_child.__file__))!r})
+import yallmp.recorder_child
+print(*sys.modules)
+"""
+        command = [sys.executable, "-I", "-S", "-c", program]
+        loaded = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+        unwanted = {"attrs", "attr", "twisted", "zope", "typing", "logging", "asyncio", "json"}
+        self.assertEqual(unwanted.intersection(loaded), set())
+        self.assertLess(len(loaded), 90)
