@@ -105,7 +105,12 @@ class Registry:
         return self._secrets.known
 
     def replace(self, config: Config) -> None:
-        """Put *config* in force; registered models stay, unless it names them itself."""
+        """
+        Put *config* in force; registered models stay, unless it names them itself.
+
+        So does what was said of the listener, which does not change while it listens.
+        """
+        config = evolve(config, server=self.catalog.config.server)
         named = {backend.model_name for backend in config.backends}
         kept = {n: r for n, r in self._registrations.items() if n not in named}
         self._registrations = kept

@@ -1,0 +1,218 @@
+"""
+The administration: models come and go while the proxy runs.
+
+Every handler is entered through :func:`checked`, and so are paths that do not exist:
+whoever may not come in learns nothing about what is there.  Errors are raised and become
+answers in one place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from attrs import Factory, define
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+from werkzeug.exceptions import HTTPException
+
+from yallmp.answers import send_error, send_json
+from yallmp.core.access import admit_admin, listens_on_loopback
+from yallmp.core.backend import Backend
+from yallmp.core.errors import (
+    DuplicateKey,
+    MethodNotAllowed,
+    NotFound,
+    ProxyError,
+    TooLarge,
+    UnsupportedMedia,
+    error_body,
+)
+from yallmp.core.failures import AdminFailures
+from yallmp.core.jsonbody import Document
+from yallmp.core.registration import parse_registration
+from yallmp.core.registry import Registered, Registry, in_force
+from yallmp.persistence import Persistence
+from yallmp.visits import visit_of
+
+#: The largest body that is read here.
+MAX_BODY = 1024 * 1024
+_log = Logger()
+
+
+def checked(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """*handler*, for those who may come in."""
+
+    @wraps(handler)
+    def enter_and_handle(self: AdminAPI, request: Request, **arguments: str) -> Any:
+        self.enter(request)
+        return handler(self, request, **arguments)
+
+    return enter_and_handle
+
+
+@define(eq=False)
+class AdminAPI:
+    """
+    The handlers.
+
+    :param clock: for limits of failures.
+    :param wall: the time of day, POSIX seconds.
+    """
+
+    registry: Registry
+    clock: IReactorTime
+    wall: Callable[[], float]
+    persistence: Persistence
+    failures: AdminFailures = Factory(AdminFailures)
+
+    app = Klein()
+    app.url_map.merge_slashes = False  # a model may be called a//b
+
+    def enter(self, request: Request) -> None:
+        """
+        Check that whoever sent *request* may come in.
+
+        :raises ProxyError: they may not.
+        """
+        config = self.registry.catalog.config
+        visit = visit_of(request)
+        try:
+            admit_admin(
+                visit, config.access, listener_is_loopback=listens_on_loopback(config.server)
+            )
+        except ProxyError as error:
+            raise self.failures.refusal(error, visit.peer, self.clock.seconds()) from None
+
+    @app.route("/admin/models", methods=["POST"])
+    @checked
+    def register(self, request: Request) -> None:
+        """Serve a model from now on, in place of all that had its name."""
+        access = self.registry.catalog.config.access
+        registration = parse_registration(_json_body(request), access, int(self.wall()))
+        done = self.registry.register(registration)
+        _log.info("model {model!r} registered", model=done.model)
+        warnings = [*self._unknown_fallbacks(done), *self._kept()]
+        answer = {
+            "status": "ok",
+            "model": done.model,
+            "replaced": done.replaced,
+            "fallbacks": list(done.fallbacks),
+        }
+        send_json(request, {**answer, "warnings": warnings} if warnings else answer)
+
+    @app.route("/admin/models", methods=["GET"])
+    @checked
+    def models(self, request: Request) -> None:
+        """Every backend with its state, without secrets."""
+        backends = self.registry.catalog.config.backends
+        send_json(request, {"object": "list", "data": [self._shown(each) for each in backends]})
+
+    @app.route("/admin/models/<path:name>", methods=["DELETE"])
+    @checked
+    def remove(self, request: Request, name: str) -> None:
+        """Stop serving a model; its name may contain slashes."""
+        self.registry.remove(name)
+        _log.info("model {model!r} removed", model=name)
+        warnings = self._kept()
+        answer = {"status": "ok", "model": name}
+        send_json(request, {**answer, "warnings": warnings} if warnings else answer)
+
+    def _shown(self, backend: Backend) -> dict[str, Any]:
+        fallbacks = in_force(self.registry.catalog.config.fallbacks, backend.model_name)
+        return {
+            "name": backend.name,
+            "model_name": backend.model_name,
+            "api_base": backend.api_base or None,
+            "api_type": backend.api_type,
+            "api_key": "set" if backend.api_key else "none",
+            "upstream_model": backend.sends or backend.model_name,
+            "weight": backend.weight,
+            "order": backend.order,
+            "registered": backend.registered,
+            "created": backend.created,
+            "in_flight": self.registry.in_flight.count(backend.name),
+            "fallbacks": list(fallbacks),
+        }
+
+    def _unknown_fallbacks(self, done: Registered) -> list[str]:
+        known = {listed.id for listed in self.registry.catalog.models()}
+        return [
+            f"The fallback {name!r} is not a known model; it is skipped as long as it is not."
+            for name in done.fallbacks
+            if name not in known and not self.registry.catalog.group(name)
+        ]
+
+    def _kept(self) -> list[str]:
+        """Keep the change over restarts; where that fails it is still in force, and said."""
+        try:
+            self.persistence.save()
+        except OSError as error:
+            _log.error("registered models cannot be kept: {error}", error=error)
+            return [f"This is in force, but admin.persist cannot be written: {error.strerror}."]
+        return []
+
+    @app.handle_errors(ProxyError)
+    def refused(self, request: Any, failure: Failure) -> None:
+        """An error of ours."""
+        assert isinstance(failure.value, ProxyError)
+        send_error(request, failure.value)
+
+    @app.handle_errors(HTTPException)
+    def nowhere(self, request: Any, failure: Failure) -> bytes:
+        """
+        No such path or method: said only to those who may come in.
+
+        Klein finishes the request itself where no handler was found.
+        """
+        try:
+            self.enter(request)
+            error = _no_such(failure.value, request)
+        except ProxyError as refusal:
+            error = refusal
+        request.setResponseCode(error.status)
+        for name, value in (*error.headers, (b"content-type", b"application/json")):
+            request.setHeader(name, value)
+        return error_body(error)
+
+    @app.handle_errors(Exception)
+    def failed(self, request: Any, failure: Failure) -> None:
+        """An error that should not be: logged with its traceback, told without it."""
+        _log.failure("the administration failed", failure)
+        send_error(request, ProxyError("The proxy failed; its log says why."))
+
+
+def _no_such(error: BaseException | None, request: Request) -> ProxyError:
+    methods = getattr(error, "valid_methods", None)
+    if not methods:
+        return NotFound("There is nothing at this path; see /admin/models.")
+    allowed = ", ".join(sorted(methods))
+    return MethodNotAllowed(
+        f"{request.method.decode('latin-1')} is not a method of this path; {allowed} are.",
+        headers=((b"allow", allowed.encode("ascii")),),
+    )
+
+
+def _json_body(request: Request) -> object:
+    """The body as JSON, read strictly: no key twice, at any depth."""
+    if request.getHeader(b"content-encoding") not in (None, b"identity"):
+        raise UnsupportedMedia("A compressed body is not read; send it as it is.")
+    body = request.content.read(MAX_BODY + 1) if request.content else b""
+    if len(body) > MAX_BODY:
+        raise TooLarge(f"The body is larger than {MAX_BODY} bytes.")
+    document = Document.parse(body)
+    return json.loads(document.text, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DuplicateKey(f"The body has the key {twice!r} twice.", param=twice)
+    return found

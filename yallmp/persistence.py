@@ -1,0 +1,134 @@
+"""
+Models registered at run time, kept in a file over restarts (``admin.persist``).
+
+The file is JSON: ``{"version": 1, "models": [{"created", "fallbacks", "source"}]}``, where
+``source`` is what was registered.  The keys of backends are in it, as they must be, so it
+is readable only by its owner.  It is written whole, beside itself, and then put in place,
+so that a crash leaves either the old one or the new one.
+
+What is read back goes through the same checks as a registration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from typing import Any
+
+from attrs import define, evolve
+from twisted.logger import Logger
+
+from yallmp.core.errors import RequestFault
+from yallmp.core.findings import ConfigError, Problem
+from yallmp.core.registration import parse_registration
+from yallmp.core.registry import Registration, Registry
+from yallmp.core.settings import Access
+
+VERSION = 1
+_log = Logger()
+
+
+@define(eq=False)
+class Persistence:
+    """Keeps the registered models of *registry* where its configuration says, if it does."""
+
+    registry: Registry
+
+    def restore(self) -> None:
+        """
+        Register again what was kept, at the start; what the file names now is left out.
+
+        :raises ConfigError: what was kept cannot be used.
+        """
+        config = self.registry.catalog.config
+        if config.persist is None:
+            return
+        named = {backend.model_name for backend in config.backends}
+        for registration in load(config.persist, config.access):
+            if registration.model_name not in named:
+                self.registry.register(registration)
+
+    def save(self) -> None:
+        """
+        Keep what is registered now.
+
+        :raises OSError: the file cannot be written.
+        """
+        path = self.registry.catalog.config.persist
+        if path is not None:
+            _write(os.path.realpath(path), encoded(self.registry.registrations))
+
+
+def encoded(registrations: tuple[Registration, ...]) -> bytes:
+    """The content of the file for *registrations*."""
+    models = [
+        {
+            "created": each.backends[0].created,
+            "fallbacks": each.fallbacks,
+            "source": json.loads(each.source),
+        }
+        for each in registrations
+    ]
+    return json.dumps({"version": VERSION, "models": models}, indent=1).encode() + b"\n"
+
+
+def load(path: str, access: Access) -> tuple[Registration, ...]:
+    """
+    What is kept at *path*; nothing if there is no such file.
+
+    :raises ConfigError: it cannot be read, or something in it cannot be used.
+    """
+    try:
+        with open(path, "rb") as file:
+            _warn_if_open(path, os.fstat(file.fileno()).st_mode)
+            return _decoded(json.loads(file.read()), access)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise _unusable(path, f"cannot be read: {error.strerror}") from None
+    except RequestFault as error:
+        raise _unusable(path, error.message) from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise _unusable(path, "is not a list of models that this version has written") from None
+
+
+def _decoded(content: Any, access: Access) -> tuple[Registration, ...]:
+    if content["version"] != VERSION:
+        raise RequestFault(f"has version {content['version']!r}, not {VERSION}")
+    return tuple(_registration(model, access) for model in content["models"])
+
+
+def _registration(model: Any, access: Access) -> Registration:
+    source = {**model["source"], "fallbacks": model["fallbacks"]}
+    try:
+        registration = parse_registration(source, access, int(model["created"]))
+    except RequestFault as error:
+        name = source.get("model_name")
+        raise RequestFault(f"the model {name!r} cannot be served: {error.message}") from None
+    return evolve(registration, source=json.dumps(model["source"]))
+
+
+def _unusable(path: str, why: str) -> ConfigError:
+    remedy = "correct it, or move it away to start without the models in it"
+    return ConfigError((Problem(f"{why.rstrip('.')}; {remedy}", "admin.persist", file=path),))
+
+
+def _warn_if_open(path: str, mode: int) -> None:
+    if os.name == "posix" and mode & 0o077:
+        _log.warn("{path} has keys in it and can be read by others: chmod 600 it", path=path)
+
+
+def _write(path: str, content: bytes) -> None:
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=".yallmp-", dir=folder)  # made with 0600
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
