@@ -8,6 +8,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.configs import MODEL, notices, parsed, problems
+from yallmp.core.providers import PROVIDERS
 from yallmp.core.schema import FILE, paths
 from yallmp.core.sections import Section
 from yallmp.core.settings import Access, Config, Key, Limits, Logging, Router, Server
@@ -156,6 +157,11 @@ class DocumentationTests(SynchronousTestCase):
         missing = [name for name in _aliases(FILE) if f"`{name}`" not in text]
         self.assertEqual(missing, [])
 
+    def test_every_provider(self) -> None:
+        """And each prefix that brings an address, or that needs one."""
+        text = (ROOT / "docs" / "configuration.md").read_text()
+        self.assertEqual([name for name in PROVIDERS if f"`{name}`" not in text], [])
+
     def test_later_settings(self) -> None:
         """What is not there yet is not promised."""
         text = (ROOT / "docs" / "configuration.md").read_text()
@@ -166,7 +172,8 @@ class DocumentationTests(SynchronousTestCase):
 def _documented(path: str) -> str:
     """How the page names a setting: per-backend ones are described once, by their last name."""
     name = path.rpartition(".")[2]
-    return name if "litellm_params" in path or path.startswith("router_settings") else path
+    once = ("model_list[].litellm_params", "router_settings", "litellm_settings")
+    return name if path.startswith(once) else path
 
 
 def _aliases(section: Section) -> list[str]:

@@ -285,8 +285,8 @@ class MistakeTests(SynchronousTestCase):
             self.assertEqual(parsed(text % f"bodies: {said}").logging.bodies, value, said)
         for said, age in [("60", 60), ("7 days", 604800), ("12h", 43200), ("1 week", 604800)]:
             self.assertEqual(parsed(text % f"max_age: {said}").logging.max_age, age, said)
-        for said in ("bodies: some", "max_age: old", "max_age: 0", "max_age: true",
-                     "requests: maybe", "format: xml", "level: loud", "bodies: -1", "bodies: true"):  # fmt: skip
+        for said in ["bodies: some", "bodies: -1", "bodies: true", "max_age: old", "max_age: 0",
+                     "max_age: true", "requests: maybe", "format: xml", "level: loud"]:  # fmt: skip
             self.assertEqual(len(problems(text % said)), 1, said)
 
 
