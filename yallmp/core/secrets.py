@@ -7,24 +7,15 @@ of requests that used it are still being written, and backends may still repeat 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from attrs import Factory, define, field
 
+from yallmp.core.secretnames import is_secret_name
 from yallmp.core.settings import Config
 
 #: How many secrets that are no longer in force are remembered, the latest.
 MAX_RETIRED = 1000
-
-_SECRET_NAME = re.compile(
-    r"(?:^|[-_])(?:token|secret|key|apikey|auth|authorization|password|cookie)(?:[-_]|$)", re.I
-)
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether the value of a header or query parameter called *name* is a secret."""
-    return _SECRET_NAME.search(name) is not None and name.lower() != "idempotency-key"
 
 
 def secrets_of(config: Config) -> frozenset[str]:
