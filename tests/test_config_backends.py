@@ -331,6 +331,15 @@ class AddressTests(SynchronousTestCase):
             [f"{where}: cohere/ is no provider that is known here"],
         )
 
+    def test_empty_variables(self) -> None:
+        """An address, a name or an answer that a variable leaves empty is missing."""
+        text = entry("api_base: ${URL:-}\n")
+        self.assertIn("api_base is missing", problems(text)[0])
+        self.assertIn("api_base is missing", problems(entry("mock_response: ${X:-}\n"))[0])
+        for name in ("", " ${X:-}"):
+            said = problems(entry(BASE).replace(" m\n", f"{name}\n", 1))
+            self.assertEqual(said, ["c.yaml:2: model_list[0]: model_name is missing"])
+
     def test_api_type(self) -> None:
         """An unknown one lists those that there are."""
         self.assertEqual(

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import files
 from yallmp.core.config import ConfigError
+from yallmp.core.yamltree import MAX_BYTES
 
 MOCK = "model_list: [{model_name: m, litellm_params: {mock_response: $TEXT}}]\n"
 
@@ -68,7 +69,7 @@ class LoadTests(FileCase):
 
     def test_too_large(self) -> None:
         """One MiB is enough."""
-        path = self.write("c.yaml", MOCK + "#" * files.MAX_BYTES)
+        path = self.write("c.yaml", MOCK + "#" * MAX_BYTES)
         self.assertEqual(
             self.problems(path), [f"{path}: it cannot be read: it is larger than 1048576 bytes"]
         )

@@ -74,7 +74,7 @@ def check(reading: Reading, to: Destination) -> None:
         reading.problem(to.place("api_type"), _unknown_type(to.api_type, reading.api_types))
     elif _needs_dialect(to):
         reading.problem(to.place("model"), _wanting(to.provider, reading.api_types))
-    elif not to.api_base and not (to.is_given("api_base") or to.is_given("mock_response")):
+    elif _is_nowhere(reading, to):
         reading.problem(to.node, _no_address(to))
     _tell(reading, to)
 
@@ -102,6 +102,13 @@ def _wanting(provider: str, known: tuple[str, ...]) -> str:
         f"{provider}/ needs api_type: {dialect}{missing}; "
         "if the backend speaks OpenAI's dialect, set api_base and target_model"
     )
+
+
+def _is_nowhere(reading: Reading, to: Destination) -> bool:
+    if to.api_base or "mock_response" in to.values:
+        return False
+    given = [to.place(key) for key in ("api_base", "mock_response") if to.is_given(key)]
+    return not any(reading.excuses(node) for node in given)
 
 
 def _no_address(to: Destination) -> str:

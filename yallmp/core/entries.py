@@ -71,7 +71,7 @@ def read_entry(reading: Reading, node: Node, defaults: Mapping[str, Any]) -> Ent
     if unset is not None:
         reading = reading.leniently()
     values = read_section(reading, node, ENTRY)
-    if not isinstance(node, Map) or not _has_all(reading, node):
+    if not isinstance(node, Map) or not _has_all(reading, node, values):
         return None
     own = _expanded(values.get("litellm_params", {}))
     assert isinstance(params, Map)
@@ -98,8 +98,9 @@ def _unset_key(reading: Reading, params: Node | None) -> str | None:
     return reference.name
 
 
-def _has_all(reading: Reading, node: Map) -> bool:
-    if not node.get("model_name"):
+def _has_all(reading: Reading, node: Map, values: Mapping[str, Any]) -> bool:
+    named = node.get("model_name")
+    if "model_name" not in values and not (named and reading.excuses(named)):
         reading.problem(node, "model_name is missing")
     params = member(node, ENTRY, "litellm_params")
     if params is None or (isinstance(params, Scalar) and params.value is None):

@@ -61,6 +61,12 @@ class Reading:
         if found not in self.problems:
             self.problems.append(found)
 
+    def excuses(self, node: Node) -> bool:
+        """Whether a value that is missing at *node* needs no further word."""
+        return self.lenient or any(
+            (p.path, p.line) == (node.path, node.line) for p in self.problems
+        )
+
     def warn(self, node: Node, message: str) -> None:
         """Its owner should know *message* about *node*."""
         self.notices.append(Notice(str(self._at(node, message))))
