@@ -86,7 +86,7 @@ class Sweeper:
 
     def _shrink(self, now: float) -> None:
         """Delete the oldest until there is some room."""
-        excess = self.total - self._max_total + self._max_total // 16
+        excess = self.total - self._max_total + self._max_total // 8
         candidates = (found for found in self._all() if self._may_go(found, now))
         for found in oldest(candidates, excess, now):
             if self._delete(found, now):

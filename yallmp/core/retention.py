@@ -59,7 +59,10 @@ def oldest(records: Iterable[Found], excess: int, now: float) -> list[Found]:
     chosen: list[tuple[float, Found]] = []
     size = 0
     for found in records:
-        heapq.heappush(chosen, (-_rank(found, now), found))
+        order = -_rank(found, now)
+        if chosen and size >= excess and order <= chosen[0][0]:
+            continue
+        heapq.heappush(chosen, (order, found))
         size += found[1]
         while chosen and size - chosen[0][1][1] >= excess:
             size -= heapq.heappop(chosen)[1][1]
