@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException
 
-from yallmp.answers import send_error, send_json
+from yallmp.answers import prepared_error, send_error, send_json
 from yallmp.core.access import admit_admin, listens_on_loopback
 from yallmp.core.backend import Backend
 from yallmp.core.errors import (
@@ -31,7 +31,6 @@ from yallmp.core.errors import (
     ProxyError,
     TooLarge,
     UnsupportedMedia,
-    error_body,
 )
 from yallmp.core.failures import AdminFailures
 from yallmp.core.jsonbody import Document
@@ -175,10 +174,7 @@ class AdminAPI:
             error = _no_such(failure.value, request)
         except ProxyError as refusal:
             error = refusal
-        request.setResponseCode(error.status)
-        for name, value in (*error.headers, (b"content-type", b"application/json")):
-            request.setHeader(name, value)
-        return error_body(error)
+        return prepared_error(request, error)
 
     @app.handle_errors(Exception)
     def failed(self, request: Any, failure: Failure) -> None:

@@ -36,3 +36,18 @@ def send_json(
 def send_error(request: IRequest, error: ProxyError, headers: HeaderList = ()) -> None:
     """Send *error* in OpenAI's shape, with its own headers and *headers*, and finish."""
     send_body(request, error.status, error_body(error), error.headers + headers)
+
+
+def prepared_error(request: IRequest, error: ProxyError) -> bytes:
+    """
+    Prepare *error* as the answer, and give its body.
+
+    For Klein's handlers of errors: where no handler was found it finishes the request itself.
+    """
+    body = error_body(error)
+    request.setResponseCode(error.status)
+    request.setHeader(b"content-type", b"application/json")
+    request.setHeader(b"content-length", b"%d" % len(body))
+    for name, value in error.headers:
+        request.setHeader(name, value)
+    return body

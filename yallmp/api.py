@@ -15,11 +15,11 @@ from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import Request
+from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from yallmp.answers import send_body, send_error, send_json
+from yallmp.answers import prepared_error, send_body, send_error, send_json
 from yallmp.arrivals import Arrival, Arrivals, IArrival
 from yallmp.core.access import admit, may_use
 from yallmp.core.asked import (
@@ -81,6 +81,7 @@ class API:
     draining: Callable[[], bool]
 
     app = Klein()
+    app.url_map.merge_slashes = False  # a model may be called a//b
 
     @both(app, "/chat/completions", "POST")
     def chat_completions(self, request: Request) -> Any:
@@ -145,22 +146,24 @@ class API:
         send_json(request, {"status": status}, 503 if draining else 200)
 
     @app.handle_errors(ProxyError)
-    def refused(self, request: Request, failure: Failure) -> None:
+    def refused(self, request: Any, failure: Failure) -> None:
         """An error of ours."""
+        assert isinstance(failure.value, ProxyError)
         send_error(request, failure.value)
 
     @app.handle_errors(WrongMethod)
-    def wrong_method(self, request: Request, failure: Failure) -> None:
+    def wrong_method(self, request: Any, failure: Failure) -> bytes:
         """The path is known, the method is not."""
-        send_error(request, wrong_method(failure.value))
+        assert isinstance(failure.value, WrongMethod)
+        return prepared_error(request, wrong_method(failure.value))
 
     @app.handle_errors(HTTPException)
-    def unknown_path(self, request: Request, failure: Failure) -> None:
+    def unknown_path(self, request: Any, failure: Failure) -> bytes:
         """No such path."""
-        send_error(request, NotFound(f"There is nothing at {_path(request)}."))
+        return prepared_error(request, NotFound(f"There is nothing at {_path(request)}."))
 
     @app.handle_errors(Exception)
-    def failed(self, request: Request, failure: Failure) -> None:
+    def failed(self, request: Any, failure: Failure) -> None:
         """An error that should not be: logged with its traceback, told without it."""
         _log.failure("serving {path} failed", failure, path=_path(request))
         send_error(request, ProxyError("The proxy failed; its log says why."))
@@ -172,7 +175,7 @@ class API:
         return [each for each in listed if admitted.models is None or each.id in admitted.models]
 
     async def _forward(self, request: Request, endpoint: Endpoint) -> None:
-        arrival: Arrival = IArrival(request)
+        arrival: Any = IArrival(request)
         reader = Reader(self.registry.catalog, arrival, endpoint, self.draw)
         try:
             call = reader.read(request)

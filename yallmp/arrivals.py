@@ -13,7 +13,7 @@ from collections.abc import Callable
 from attrs import define, field
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.web.http import Request
+from twisted.web.server import Request
 from zope.interface import Attribute, Interface, implementer
 
 from yallmp.core.exchange import Begin, End, Event, HeaderPairs

@@ -187,6 +187,7 @@ class ProxySite(Site):
     :param refused: is told of each request that the parser refuses.
     """
 
+    noisy = False
     protocol = ProxyChannel  # type: ignore[assignment]  # it also takes plain channels
 
     def __init__(self, resource: Any, limits: Any, refused: Any, reactor: Any = None) -> None:
@@ -200,6 +201,9 @@ class ProxySite(Site):
         self.refused = refused
         self._limits = limits
         self.displayTracebacks = False
+
+    def log(self, request: Any) -> None:
+        """Say nothing: the daemon's line (:mod:`yallmp.observers`) says more."""
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The channel for a new connection."""

@@ -18,7 +18,8 @@ from attrs import define
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.web.server import Site
 
 from yallmp import __version__
@@ -48,6 +49,7 @@ class Daemon(Service):
     :param before: services that start before the listener and stop after it, in order.
     :param drain_timeout: gives the seconds that requests may take when we stop.
     :param sayings: what its owner should read at the start, as (level, text).
+    :param log_observer: writes the daemon's log in place of twistd's own observer.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Daemon(Service):
         draining: Draining,
         drain_timeout: Any,
         sayings: Sequence[tuple[str, str]] = (),
+        log_observer: ILogObserver | None = None,
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
@@ -71,7 +74,14 @@ class Daemon(Service):
         self._draining = draining
         self._drain_timeout = drain_timeout
         self._sayings = sayings
+        self._log_observer = log_observer
         self._port: Deferred[IListeningPort] | None = None
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join twistd's application; its logger looks there for the observer to use."""
+        if self._log_observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._log_observer)
+        super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
         """Bind, while a port below 1024 may still be bound."""

@@ -9,9 +9,12 @@ line.  Known secrets are replaced in both, also within tracebacks.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+from attrs import frozen
 from twisted.logger import (
     FileLogObserver,
     FilteringLogObserver,
@@ -21,10 +24,12 @@ from twisted.logger import (
     LogLevelFilterPredicate,
     eventAsText,
 )
+from twisted.python.logfile import LogFile
 
 from yallmp.core.escapes import visible
 from yallmp.core.masking import Masker
 from yallmp.core.recorded import utc
+from yallmp.core.settings import Logging
 
 _LEVELS = {"warning": "warn", "fatal": "critical"}
 
@@ -83,3 +88,34 @@ def _text(event: LogEvent, masker: Masker) -> str:
 def _level(event: LogEvent) -> str:
     level = event.get("log_level")
     return "-" if level is None else str(level.name)
+
+
+@frozen
+class Output:
+    """
+    Where twistd was told to log: a file, standard output, or a place of its own (syslog).
+
+    ``path`` is ``-`` for standard output and ``None`` for a place that is not ours to open.
+    """
+
+    path: str | None = "-"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Output:
+        """What twistd's own *options* say."""
+        if options.get("syslog") or options.get("logger"):
+            return cls(None)
+        name = options.get("logfile") or ("-" if options.get("nodaemon") else "twistd.log")
+        return cls(name if name == "-" else os.path.abspath(os.path.join(_folder(options), name)))
+
+    def observer(self, logging: Logging, masker: Callable[[], Masker]) -> ILogObserver | None:
+        """What writes the daemon's log there; ``None`` to leave it to twistd."""
+        if self.path is None:
+            return None
+        outfile = sys.stdout if self.path == "-" else LogFile.fromFullPath(self.path)
+        return daemon_log(outfile, masker, style=logging.format, level=logging.level)
+
+
+def _folder(options: Mapping[str, Any]) -> str:
+    """The directory that a daemon changes to."""
+    return str(options.get("rundir") or ".") if not options.get("nodaemon") else "."

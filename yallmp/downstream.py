@@ -11,7 +11,7 @@ from __future__ import annotations
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
-from twisted.web.http import Request
+from twisted.web.server import Request
 
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.sse import comment_bytes
@@ -116,8 +116,7 @@ class Client:
     def _head(self, status: int, headers: HeaderPairs) -> None:
         self.status = status
         self.request.setResponseCode(status)
-        names = {name for name, _ in headers}
-        for name in names:
+        for name in dict.fromkeys(name for name, _ in headers):
             values = [value for each, value in headers if each == name]
             self.request.responseHeaders.setRawHeaders(name, values)
 

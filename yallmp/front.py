@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.web.http import Request
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import NOT_DONE_YET
+from twisted.web.server import NOT_DONE_YET, Request
 
 from yallmp.answers import send_error
 from yallmp.arrivals import Arrival, Arrivals, IArrival
@@ -57,6 +56,7 @@ class Front(Resource):
         return NOT_DONE_YET
 
     def _set_headers(self, request: Request, arrival: Arrival) -> None:
+        request.setHeader(b"server", b"yallmp")
         request.setHeader(b"x-request-id", (arrival.client_request_id or arrival.id).encode())
         request.setHeader(b"x-yallmp-id", arrival.id.encode())
         for name, value in cors_headers(visit_of(request), self._access()):

@@ -57,6 +57,7 @@ class MockAgent:
         bodyProducer: IBodyProducer | None = None,  # noqa: N803
     ) -> Deferred[IResponse]:
         """Answer at once."""
+        self.wire.reused = False
         sink = _Sink()
         if bodyProducer is not None:
             bodyProducer.startProducing(sink)

@@ -171,4 +171,7 @@ def makeService(options: Options) -> IService:
     """The service that twistd runs."""
     from yallmp import tap  # noqa: PLC0415 - it loads the reactor, which twistd may yet choose
 
-    return tap.makeService(options.config)
+    try:
+        return tap.makeService(options.config, tap.output_of(options.parent))
+    except tap.CANNOT_START as error:
+        stop([f"yallmp: {line}" for line in str(error).splitlines()])

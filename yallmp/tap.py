@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import evolve, frozen
@@ -25,21 +25,26 @@ from yallmp.channel import ProxySite
 from yallmp.core.addresses import refusal
 from yallmp.core.backend import Backend
 from yallmp.core.exchange import Event
+from yallmp.core.findings import ConfigError
 from yallmp.core.maskers import Maskers
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Limits
 from yallmp.daemon import Daemon, Draining
+from yallmp.daemonlog import Output
 from yallmp.forwarding import Forwarding, Tools
 from yallmp.front import Front
+from yallmp.listening import ListeningError, check_listening
 from yallmp.mock import MockAgent
 from yallmp.names import Names, ResolvingReactor
 from yallmp.observers import AccessLine, ErrorLogs, RequestLogs
-from yallmp.recorder import Recorder
+from yallmp.persistence import Persistence
+from yallmp.recorder import Recorder, RecorderError, check_directory
 from yallmp.slots import Slots
 from yallmp.upstream import AgentFor, Upstream
 from yallmp.wires import Wire, Wires
 
-_log = Logger()
+#: What keeps the daemon from starting and its user can mend; the message says how.
+CANNOT_START = (ConfigError, ListeningError, RecorderError)
 
 
 @frozen
@@ -51,6 +56,7 @@ class Parts:
     wires: Wires
     site: ProxySite
     draining: Draining
+    persistence: Persistence
 
 
 def wired(
@@ -95,10 +101,11 @@ def wired(
     forwarding = Forwarding(tools)
     arrivals = Arrivals(reactor, wall, new_id, tell)
     api = API(registry, forwarding, arrivals, reactor, draw, draining)
-    admin = AdminAPI(registry, reactor, wall, None)
+    persistence = Persistence(registry)
+    admin = AdminAPI(registry, reactor, wall, persistence)
     front = Front(api.app.resource(), admin.app.resource(), arrivals, access)
     site = ProxySite(front, limits, front.refused, reactor)
-    return Parts(registry, forwarding, wires, site, draining)
+    return Parts(registry, forwarding, wires, site, draining, persistence)
 
 
 def _dated(config: Config, now: int) -> Config:
@@ -118,33 +125,42 @@ def _agents(wires: Wires, wall: Callable[[], float]) -> AgentFor:
     return agent_for
 
 
-def makeService(config: Config, reactor: Any = real_reactor) -> IService:
-    """The daemon for *config*."""
-    logging = config.logging
-    recorder = Recorder(
-        reactor,
-        logging.directory,
-        max_age=logging.max_age,
-        max_total_bytes=logging.max_total_bytes,
-        queue_bytes=logging.queue_bytes,
-        log=Logger(namespace="yallmp.recorder"),
-    )
-    names = Names(reactor)
+def output_of(twistd: Mapping[str, Any] | None) -> Output:
+    """Where the daemon's log goes, by twistd's own options."""
+    return Output.of(twistd or {})
+
+
+def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> IService:
+    """
+    The daemon for *config*.
+
+    :param output: where the daemon's own log goes.
+    :raises RecorderError: records cannot be written.
+    :raises ListeningError: the address is taken, or not ours.
+    :raises ConfigError: the models that were kept cannot be used.
+    """
+    check_directory(config.logging.directory)
+    check_listening(config.server)
+    recorder = _recorder(config, reactor)
     publisher = LogPublisher()
     events = Logger(namespace="yallmp.exchange", observer=publisher)
     parts = wired(
         config,
         reactor,
-        resolver=names,
+        resolver=Names(reactor),
         wall=time.time,
         draw=random.random,
         new_id=lambda: secrets.token_hex(6),
         tell=lambda event: events.info("{exchange.id}", exchange=event),
     )
+    parts.persistence.restore()
     masker = Maskers(parts.registry.secrets)
-    publisher.addObserver(RequestLogs(recorder, masker))
-    publisher.addObserver(ErrorLogs(recorder, masker))
-    publisher.addObserver(AccessLine(Logger(namespace="yallmp"), masker))
+    for observer in (
+        RequestLogs(recorder, masker),
+        ErrorLogs(recorder, masker),
+        AccessLine(Logger(namespace="yallmp"), masker),
+    ):
+        publisher.addObserver(observer)
     return Daemon(
         reactor,
         _endpoint(config, reactor),
@@ -155,6 +171,19 @@ def makeService(config: Config, reactor: Any = real_reactor) -> IService:
         parts.draining,
         lambda: parts.registry.catalog.config.drain_timeout,
         [(notice.level, notice.text) for notice in config.notices],
+        output.observer(config.logging, masker),
+    )
+
+
+def _recorder(config: Config, reactor: Any) -> Recorder:
+    logging = config.logging
+    return Recorder(
+        reactor,
+        logging.directory,
+        max_age=logging.max_age,
+        max_total_bytes=logging.max_total_bytes,
+        queue_bytes=logging.queue_bytes,
+        log=Logger(namespace="yallmp.recorder"),
     )
 
 

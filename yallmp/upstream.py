@@ -192,12 +192,13 @@ class Body(Protocol):
     take: Callable[[bytes], None]
     ended: Deferred[None] = field(init=False)
     _lingering: IDelayedCall | None = None
+    _cancelled: bool = False
 
     def __attrs_post_init__(self) -> None:
-        self.ended = Deferred(self._cancelled)
+        self.ended = Deferred(self._cancel)
 
     def dataReceived(self, data: bytes) -> None:
-        if self.ended.called:
+        if self.ended.called or self._cancelled:
             return
         try:
             self.take(data)
@@ -208,7 +209,7 @@ class Body(Protocol):
         self.wire.connection = None
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
-        if self.ended.called:
+        if self.ended.called or self._cancelled:
             return
         if reason.check(ResponseDone, PotentialDataLoss):
             self.ended.callback(None)
@@ -240,7 +241,8 @@ class Body(Protocol):
         """Let the backend go on."""
         IPushProducer(self.transport).resumeProducing()
 
-    def _cancelled(self, _: object) -> None:
+    def _cancel(self, _: object) -> None:
+        self._cancelled = True
         self.wire.cut()
 
 

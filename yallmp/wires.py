@@ -18,8 +18,14 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import define
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    wrapClientTLS,
+)
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import (
     IHandshakeListener,
@@ -39,6 +45,8 @@ from yallmp.core.backend import Backend, Tls
 
 #: Idle connections kept for each address.
 POOLED_PER_HOST = 256
+#: After how many seconds the next address of a name is tried as well (RFC 8305, 5).
+NEXT_ADDRESS = 0.1
 
 
 class ConnectTimedOut(Exception):
@@ -126,6 +134,7 @@ class _Endpoint:
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
         """A protocol of *factory* on a connection that is ready to be used."""
         self.wire.reused = False
+        factory.noisy = False  # type: ignore[attr-defined]  # Twisted would log each connection
         d = self.plain.connect(factory) if self.tls is None else self._shake(factory)
         d.addTimeout(self.wire.connect_timeout, self.wire.clock, self._late)
         return d.addCallback(self._ready)
@@ -155,8 +164,17 @@ class _Endpoints:
     def endpointForURI(self, uri: URI) -> _Endpoint:
         """TCP for ``http``, TLS over it for ``https``."""
         host = uri.host.decode("ascii")
-        plain = HostnameEndpoint(self.reactor, host, uri.port, self.wire.connect_timeout)
+        plain = self._plain(host, uri.port)
         return _Endpoint(self.wire, plain, self.tls(host) if uri.scheme == b"https" else None)
+
+    def _plain(self, host: str, port: int) -> IStreamClientEndpoint:
+        """An address is connected to directly; a name may have several, tried in turn."""
+        timeout = self.wire.connect_timeout
+        if isIPAddress(host):
+            return TCP4ClientEndpoint(self.reactor, host, port, timeout)
+        if isIPv6Address(host):
+            return TCP6ClientEndpoint(self.reactor, host, port, timeout)
+        return HostnameEndpoint(self.reactor, host, port, timeout, attemptDelay=NEXT_ADDRESS)
 
 
 class Wires:

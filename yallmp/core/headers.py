@@ -26,8 +26,12 @@ HOP_BY_HOP = {
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
     b"proxy-connection", b"te", b"trailer", b"trailers", b"transfer-encoding", b"upgrade",
 }  # fmt: skip
-#: Not even ``pass_headers`` lets these through: they are the connection's, or ours to set.
-_NEVER_UP = HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", b"authorization"}
+#: Not even ``pass_headers`` lets these through: they are the connection's, ours to set, or
+#: may hold a key of this proxy.
+_NEVER_UP = HOP_BY_HOP | {
+    b"host", b"content-length", b"content-encoding", b"accept-encoding", b"expect",
+    b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie",
+}  # fmt: skip
 _STAYS_DOWN = HOP_BY_HOP | {
     b"set-cookie", b"server", b"date", b"alt-svc", b"strict-transport-security",
     b"content-length", b"content-encoding", b"x-request-id", b"x-yallmp-id",
@@ -44,15 +48,25 @@ def for_backend(headers: HeaderPairs, backend: Backend, *, repeat: bool) -> Head
         already sent to (or to the first one).
     """
     extra = tuple((name.lower().encode(), value.encode()) for name, value in backend.extra_headers)
-    replaced = {name for name, _ in extra}
+    dropped = {name for name, _ in extra} | _named_by_connection(headers)
     passed = [
         (name.lower(), value)
         for name, value in headers
-        if _passes_up(name.lower(), backend, repeat) and name.lower() not in replaced
+        if _passes_up(name.lower(), backend, repeat) and name.lower() not in dropped
     ]
     if not any(name == b"content-type" for name, _ in (*passed, *extra)):
         passed.append((b"content-type", b"application/json"))
-    return (*passed, *_own(backend, replaced), *extra)
+    return (*passed, *_own(backend, {name for name, _ in extra}), *extra)
+
+
+def _named_by_connection(headers: HeaderPairs) -> set[bytes]:
+    """Headers that belong to the connection because ``Connection`` says so (RFC 9110, 7.6.1)."""
+    return {
+        token.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for token in value.split(b",")
+    }
 
 
 def _own(backend: Backend, replaced: set[bytes]) -> Iterable[tuple[bytes, bytes]]:
@@ -68,7 +82,7 @@ def _passes_up(name: bytes, backend: Backend, repeat: bool) -> bool:
         name in _PASS_UP
         or name.startswith(_PASS_UP_PREFIX)
         or name in _DIALECT.get(backend.api_type, ())
-        or (name.decode("latin-1") in backend.pass_headers and name not in _NEVER_UP)
+        or (name not in _NEVER_UP and name.decode("latin-1") in backend.pass_headers)
     )
 
 
@@ -80,12 +94,7 @@ def for_client(headers: HeaderPairs) -> HeaderPairs:
     ``x-yallmp-upstream-request-id``.
     """
     lowered = [(name.lower(), value) for name, value in headers]
-    named = {
-        token.strip().lower()
-        for name, value in lowered
-        if name == b"connection"
-        for token in value.split(b",")
-    }
+    named = _named_by_connection(headers)
     passed = [(name, value) for name, value in lowered if _passes_down(name) and name not in named]
     ids = [(b"x-yallmp-upstream-request-id", v) for name, v in lowered if name == b"x-request-id"]
     return (*passed, *ids[:1])

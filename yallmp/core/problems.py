@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from attrs import field, frozen
 
 from yallmp.core.exchange import HeaderPairs
+from yallmp.core.told import Told, told_by, told_in
 
 
 class Reason(Enum):
@@ -97,50 +99,36 @@ class AttemptFailed(Exception):
         self.problem = problem
 
 
-@frozen
-class Told:
-    """What a backend says of its error, wherever in its body it says so."""
-
-    message: str = ""
-    code: str = ""
-    status: int | None = None
-
-    @property
-    def words(self) -> str:
-        """Everything to look through, in lower case."""
-        return f"{self.code} {self.message}".lower()
-
-
 _CONTENT_FILTER = re.compile(
-    r"content[_ ]?filter|content[_ ]policy|content_policy_violation|responsibleaipolicy"
-    r"|content management policy|usage polic|safety system|moderation"
+    r"content[_ -]?filter|content[_ ](management )?policy|content_policy_violation"
+    r"|responsibleaipolicy|usage (polic|guideline)|safety[_ ](system|check)"
+    r"|violat\w+ (of )?(our |the |its |their )?((usage|use|content|safety|acceptable) )*"
+    r"(polic|guideline)|(?<![-/\w])moderation(?!s\b)|(was|were|been) flagged"
+    r"|prohibited_content|inappropriate content|data_inspection_failed|content exists risk"
 )
 _CONTEXT_LENGTH = re.compile(
-    r"context_length|context[_ ]window|context length|maximum context|context size"
-    r"|prompt is too long|input is too long|too many (input )?tokens|max_prompt_tokens"
-    r"|reduce the length|string_above_max_length"
+    r"context[_ ](length|window|size|limit)|maximum context|maximum (prompt|model) length"
+    r"|max_model_len|max_prompt_tokens|(prompt|inputs?) (is|are) too (long|large)"
+    r"|too many (input )?tokens|token count .{0,40}(exceeds|supports)|reduce the length"
+    r"|string_above_max_length|must have less than \d+ tokens|tokens`? \+ `?max_new_tokens"
     r"|exceeds? the (model'?s )?(maximum|max) .{0,20}token"
 )
 _TOO_LARGE = re.compile(r"request too large|request_too_large|tokens_limit_reached")
-_QUOTA = re.compile(
-    r"insufficient_quota|exceeded your current quota|spend(ing)? limit|billing|credit balance"
-    r"|out of credits|insufficient (balance|credits|funds)"
+_NO_MONEY = (
+    r"insufficient[_ ](quota|balance|credits?|funds)|(out of|no|not enough) (credits?|funds)"
+    r"|exceeded your current quota|spend(ing)?[_ ]limit|billing[_ ]((hard[_ ])?limit|not_active)"
+    r"|credit balance|api usage limits?"
 )
+_QUOTA = re.compile(_NO_MONEY)
+#: A limit that is over in a moment is none of money, whatever else the text advertises.
+_SOON = re.compile(r"(?<!_)(try again|retry) (in|after) [\d.]+ ?(ms|s|m|h)")
 _ACCOUNT = re.compile(
-    r"credit|billing|quota|insufficient balance"
-    r"|api[_ -]?key (is )?(not valid|invalid|expired|missing)"
+    rf"{_NO_MONEY}|\bcredits?\b|\bbilling\b|\bquota\b|quota_exceeded"
+    r"|api[_ -]?key (is )?(not valid|not found|invalid|expired|missing)"
     r"|(invalid|incorrect|expired|missing|no)[_ ](x-)?api[_ -]?key"
 )
-#: What the codes of errors inside a 200 (or a stream) amount to.
-_CODE_STATUS = {
-    "rate_limit_exceeded": 429, "rate_limit_error": 429, "insufficient_quota": 429,
-    "too_many_requests": 429, "context_length_exceeded": 400, "content_filter": 400,
-    "content_policy_violation": 400, "invalid_request_error": 400, "invalid_prompt": 400,
-    "invalid_api_key": 401, "authentication_error": 401, "permission_error": 403,
-    "not_found_error": 404, "model_not_found": 404, "request_too_large": 413,
-    "server_error": 500, "internal_error": 500, "api_error": 500, "internal_server_error": 500,
-    "overloaded_error": 529, "service_unavailable": 503, "timeout_error": 504,
-}  # fmt: skip
+#: The backend, or a proxy before it, refuses *our* credentials.
+_REFUSED = {401, 402, 403, 407}
 _UNKNOWN_THERE = {404, 405, 410}
 _BUSY = {408, 409, 425}
 _MAY_NAME_WAIT = {429, 503, 529}
@@ -170,9 +158,13 @@ def _by_words(status: int, words: str) -> Reason | None:
         return Reason.CONTEXT_LENGTH
     if status == 429 and _TOO_LARGE.search(words):
         return Reason.CONTEXT_LENGTH
-    if status == 429 and _QUOTA.search(words):
+    if status == 429 and _speaks_of_money(words):
         return Reason.QUOTA
     return Reason.ACCOUNT if status == 400 and _ACCOUNT.search(words) else None
+
+
+def _speaks_of_money(words: str) -> bool:
+    return "insufficient_quota" in words or bool(_QUOTA.search(words) and not _SOON.search(words))
 
 
 def _by_wait(status: int, wait: Wait | None, longest: float) -> Reason | None:
@@ -182,7 +174,7 @@ def _by_wait(status: int, wait: Wait | None, longest: float) -> Reason | None:
 
 
 def _by_status(status: int) -> Reason:
-    if status in (401, 402, 403):
+    if status in _REFUSED:
         return Reason.AUTH
     if status in _UNKNOWN_THERE:
         return Reason.UNKNOWN_THERE
@@ -195,64 +187,26 @@ def _by_status(status: int) -> Reason:
     return Reason.AT_FAULT
 
 
-def told_by(value: Any) -> Told:
-    """
-    What the parsed body *value* says of an error.
-
-    Shapes: ``{"error": {…}}``, ``{"error": "…"}``, ``{"message": …}``, ``{"detail": …}``,
-    and any of them as the only element of a list.
-    """
-    if isinstance(value, list) and value:
-        return told_by(value[0])
-    if not isinstance(value, dict):
-        return Told(message=value if isinstance(value, str) else "")
-    inner = value.get("error") or value.get("detail")
-    if isinstance(inner, (dict, str)):
-        return told_by(inner)
-    return _told(value)
-
-
-def _told(error: dict[str, Any]) -> Told:
-    code = error.get("code")
-    inner = error.get("innererror")
-    codes = [code, error.get("type"), inner.get("code") if isinstance(inner, dict) else None]
-    return Told(
-        message=str(error.get("message") or ""),
-        code=" ".join(str(c) for c in codes if isinstance(c, str)),
-        status=_status(error.get("status"), code, error.get("type")),
-    )
-
-
-def _status(*candidates: Any) -> int | None:
-    for told in candidates:
-        candidate = _CODE_STATUS.get(told, told) if isinstance(told, str) else told
-        if str(candidate).isdecimal() and 400 <= int(candidate) <= 599:
-            return int(candidate)
-    return None
-
-
-def parsed(body: bytes) -> Any:
-    """*body* as JSON, or ``None``."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
 def wait_of(headers: HeaderPairs, now: float) -> Wait | None:
     """
     The wait that answer *headers* name: ``retry-after-ms``, else ``retry-after``.
+
+    A wait of nothing is none: then the pause is ours to choose.
 
     :param now: POSIX seconds, for dates (RFC 9110, 10.2.3).
     """
     named = {name.lower(): value.strip().decode("latin-1") for name, value in headers}
     milliseconds = _number(named.get(b"retry-after-ms", ""))
     if milliseconds is not None:
-        return Wait(milliseconds / 1000)
+        return _wait(milliseconds / 1000)
     seconds = _number(named.get(b"retry-after", ""))
     if seconds is not None:
-        return Wait(seconds)
+        return _wait(seconds)
     return _until(named.get(b"retry-after", ""), now)
+
+
+def _wait(seconds: float, slack: float = 0.0) -> Wait | None:
+    return Wait(seconds, slack) if seconds > 0 else None
 
 
 def _number(text: str) -> float | None:
@@ -261,7 +215,10 @@ def _number(text: str) -> float | None:
 
 def _until(text: str, now: float) -> Wait | None:
     try:
-        return Wait(max(0.0, parsedate_to_datetime(text).timestamp() - now), slack=1.0)
+        when = parsedate_to_datetime(text)
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=timezone.utc)
+        return _wait(when.timestamp() - now, slack=1.0)
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -270,7 +227,7 @@ def status_problem(
     status: int, headers: HeaderPairs, body: bytes, now: float, retry_after_max: float
 ) -> Problem:
     """The problem that an answer with an error status is."""
-    told, wait = told_by(parsed(body)), wait_of(headers, now)
+    told, wait = told_in(body), wait_of(headers, now)
     reason = reason_of(status, told, wait, retry_after_max)
     return Problem(reason, told.message[:500], status, wait, headers, body)
 
@@ -283,9 +240,22 @@ def answer_problem(error: Any, headers: HeaderPairs, now: float, longest: float)
     leads on to the next backend.
     """
     told, wait = told_by({"error": error}), wait_of(headers, now)
-    body = json.dumps({"error": error if isinstance(error, dict) else {"message": str(error)}})
     reason = (
         Reason.ANSWER_ERROR if told.status is None else reason_of(told.status, told, wait, longest)
     )
     kept = tuple(pair for pair in headers if pair[0].lower().startswith(b"retry-after"))
-    return Problem(reason, told.message[:500], told.status, wait, kept, body.encode())
+    return Problem(reason, told.message[:500], told.status, wait, kept, _error_body(error, told))
+
+
+def _error_body(error: Any, told: Told) -> bytes:
+    """The body of an error answer with *error* in it."""
+    try:
+        return json.dumps({"error": error if isinstance(error, dict) else _object(told)}).encode()
+    except (ValueError, RecursionError):
+        return json.dumps({"error": _object(told)}).encode()
+
+
+def _object(told: Told) -> dict[str, Any]:
+    """OpenAI's error object for an error that came as something else."""
+    message = told.message or "The backend reported an error."
+    return {"message": message, "type": "upstream_error", "param": None, "code": None}

@@ -15,7 +15,8 @@ from attrs import field, frozen
 from yallmp.core.errors import BackendFault, error_body
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.headers import for_client
-from yallmp.core.problems import Problem, Reason, parsed, told_by
+from yallmp.core.problems import Problem, Reason
+from yallmp.core.told import parsed, told_by
 from yallmp.core.verdicts import TABLE
 
 _MESSAGES = {
@@ -39,6 +40,7 @@ _MESSAGES = {
 _OTHERWISE = "The backend for {model} failed."
 #: What may follow a full backend, in seconds.
 _COME_BACK = b"1"
+_SHOULD_RETRY = b"x-should-retry"
 
 
 @frozen
@@ -63,20 +65,21 @@ def reply_to(problem: Problem, model: str, mask: Callable[[bytes], bytes]) -> Re
     :param mask: replaces known secrets.
     """
     row = TABLE[problem.reason]
-    hint: HeaderPairs = () if row.retry else ((b"x-should-retry", b"false"),)
+    hint: HeaderPairs = () if row.retry else ((_SHOULD_RETRY, b"false"),)
     if row.status is None and problem.status is not None:
-        return _as_it_is(problem, model, mask, hint)
+        return _as_it_is(problem, problem.status, model, mask, hint)
     if problem.reason is Reason.FULL:
         hint = ((b"retry-after", _COME_BACK),)
-    error = fault(row.code, model, row.status)
-    return _ours(error, hint)
+    return _ours(fault(row.code, model, row.status), hint)
 
 
 def _as_it_is(
-    problem: Problem, model: str, mask: Callable[[bytes], bytes], hint: HeaderPairs
+    problem: Problem, status: int, model: str, mask: Callable[[bytes], bytes], hint: HeaderPairs
 ) -> Reply:
-    status = problem.status or 502
-    headers = for_client(problem.headers)
+    replaced = {name for name, _ in hint}
+    headers = tuple(
+        (name, mask(value)) for name, value in for_client(problem.headers) if name not in replaced
+    )
     if parsed(problem.body) is None:
         kept = tuple(pair for pair in headers if pair[0] != b"content-type")
         return _ours(fault("upstream_error", model, status), kept + hint)
@@ -99,5 +102,11 @@ def error_of(reply: Reply) -> BackendFault:
 
 def event_error(problem: Problem, model: str, mask: Callable[[bytes], bytes]) -> BackendFault:
     """The error for a stream that broke with *problem* after it had begun."""
-    told = mask(problem.message.encode()).decode() if problem.code == "upstream_error" else ""
+    told = mask(problem.message.encode()).decode("utf-8", "replace") if _may_tell(problem) else ""
     return fault(problem.code, model, told=told)
+
+
+def _may_tell(problem: Problem) -> bool:
+    """Whether the message is a backend's own, of an error that is none of our credentials."""
+    said = problem.reason is Reason.ANSWER_ERROR or TABLE[problem.reason].status is None
+    return said and bool(problem.body) and problem.code == "upstream_error"

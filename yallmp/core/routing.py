@@ -9,6 +9,7 @@ first, and backends of the same order share the load: their order is drawn by ``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf, log1p
 
 from attrs import frozen
 
@@ -71,10 +72,11 @@ def arranged(group: Iterable[Backend], draw: Callable[[], float]) -> list[Backen
     """
     *group* by ``order``, and within one order drawn by weight.
 
-    Each backend gets the key ``u ** (1 / weight)``; sorting by it, largest first, picks
-    each place in proportion to the weights (Efraimidis and Spirakis, 2006).
+    Each backend gets the key ``-ln(1 - u) / weight``; sorting by it, smallest first, picks
+    each place in proportion to the weights (Efraimidis and Spirakis, 2006; the logarithm
+    keeps small weights apart).
     """
-    keyed = [(b.order, -(draw() ** (1 / b.weight)) if b.weight > 0 else 0.0, b) for b in group]
+    keyed = [(b.order, -log1p(-draw()) / b.weight if b.weight > 0 else inf, b) for b in group]
     return [b for _, _, b in sorted(keyed, key=lambda key: key[:2])]
 
 

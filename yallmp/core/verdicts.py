@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from yallmp.core.backend import Backend
-from yallmp.core.problems import Problem, Reason
+from yallmp.core.problems import Problem, Reason, Wait
 from yallmp.core.routing import Route
 from yallmp.core.settings import Router
 
@@ -65,7 +65,7 @@ TABLE: dict[Reason, Row] = {
     Reason.RATE_LIMIT: Row(True, True),
     Reason.QUOTA: Row(False, True, retry=False),
     Reason.SERVER_ERROR: Row(True, True),
-    Reason.UNABLE: Row(False, True),
+    Reason.UNABLE: Row(False, True, retry=False),
     Reason.REDIRECT: Row(False, True, 502, "upstream_redirect", retry=False),
     Reason.ANSWER_ERROR: Row(False, True, 502, "upstream_error"),
     Reason.INVALID: Row(False, True, 502, "upstream_invalid_response"),
@@ -114,14 +114,20 @@ def next_step(
     :param left: seconds left of the deadline.
     """
     last = tried[-1]
-    row = TABLE[last.problem.reason]
-    again = _again(route, tried, router, chance) if row.same else None
+    if last.problem.reason is Reason.DEADLINE:
+        return Stop(late=True)
+    again = _again(route, tried, router, chance) if _may_repeat(last) else None
     if again and left - again.delay >= LEAST_LEFT:
         return again
     candidate = _next(route, tried)
-    if candidate is None:
-        return Stop(late=again is not None)
-    return Try(candidate) if left >= LEAST_LEFT else Stop(late=True)
+    if left < LEAST_LEFT:
+        return Stop(late=bool(again or candidate))
+    return Try(candidate) if candidate else Stop()
+
+
+def _may_repeat(tried: Tried) -> bool:
+    """Whether an S may go to the backend of *tried*: a silent or a refusing one is not asked."""
+    return TABLE[tried.problem.reason].same
 
 
 def _again(route: Route, tried: Sequence[Tried], router: Router, chance: float) -> Try | None:
@@ -131,23 +137,45 @@ def _again(route: Route, tried: Sequence[Tried], router: Router, chance: float) 
     if used >= router.num_retries or last.lasted > QUICK:
         return None
     target = _member(route, tried)
-    named = last.problem.wait if target == last.backend else None
-    if named is not None:
-        return Try(target, (named.seconds + named.slack) * (1 + chance / 10), again=True)
-    return Try(target, backoff(used, chance), again=True)
+    wait = _wait_left(target, tried)
+    if wait is None:
+        return Try(target, backoff(used, chance), again=True)
+    if wait.seconds > router.retry_after_max + wait.slack:
+        return None
+    return Try(target, (wait.seconds + wait.slack) * (1 + chance / 10), again=True)
 
 
 def backoff(used: int, chance: float) -> float:
     """The pause before the S after *used* others: 0.25 s × 2^used, ± 50 %, at most 2 s."""
-    return min(BACKOFF_MAX, BACKOFF * 2.0**used * (0.5 + chance))
+    return min(BACKOFF_MAX, BACKOFF * 2.0 ** min(used, 8) * (0.5 + chance))
+
+
+def _wait_left(target: Backend, tried: Sequence[Tried]) -> Wait | None:
+    """What is left, for all we know, of the wait that *target* asked for when it last failed."""
+    places = [index for index, t in enumerate(tried) if t.backend.name == target.name]
+    wait = tried[places[-1]].problem.wait if places else None
+    if wait is None:
+        return None
+    since = sum(t.lasted for t in tried[places[-1] + 1 :])
+    return evolve(wait, seconds=wait.seconds - since) if wait.seconds > since else None
 
 
 def _member(route: Route, tried: Sequence[Tried]) -> Backend:
-    """Another member of the last backend's group: one not tried yet, else the longest ago."""
+    """
+    Another member of the last backend's group: one not tried yet, else the longest ago.
+
+    It is the same backend if there is no other, or none that may be asked again.
+    """
     last = tried[-1].backend
-    others = [b for b in route.every if b.model_name == last.model_name and b != last]
-    when = {t.backend.name: index for index, t in enumerate(tried)}
-    return min(others, key=lambda b: when.get(b.name, -1), default=last)
+    latest = {t.backend.name: (index, t) for index, t in enumerate(tried)}
+    others = [
+        b
+        for b in route.every
+        if b.model_name == last.model_name
+        and b.name != last.name
+        and (b.name not in latest or _may_repeat(latest[b.name][1]))
+    ]
+    return min(others, key=lambda b: latest[b.name][0] if b.name in latest else -1, default=last)
 
 
 def _next(route: Route, tried: Sequence[Tried]) -> Backend | None:
@@ -190,7 +218,7 @@ def most_useful(route: Route, tried: Sequence[Tried]) -> Problem:
 def _usefulness(problem: Problem, *, first: bool) -> int:
     if problem.reason is Reason.AT_FAULT:
         return 1 if first else 4
-    if problem.status == 429 and problem.wait is not None:
+    if problem.status == 429 and problem.reason in (Reason.WAIT, Reason.LONG_WAIT):
         return 0
     if problem.reason in (Reason.CONTEXT_LENGTH, Reason.CONTENT_FILTER):
         return 1
