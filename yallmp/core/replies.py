@@ -38,6 +38,7 @@ _MESSAGES = {
     "overloaded": "The backend for {model} has as many requests as it may.",
 }
 _OTHERWISE = "The backend for {model} failed."
+_FAILED = "The backend failed."
 #: What may follow a full backend, in seconds.
 _COME_BACK = b"1"
 _SHOULD_RETRY = b"x-should-retry"
@@ -97,7 +98,7 @@ def error_of(reply: Reply) -> BackendFault:
     """The error that *reply* tells, for a client whose stream has begun already."""
     told = told_by(parsed(reply.body))
     code = told.code.split(" ")[0] or "upstream_error"
-    return BackendFault(told.message, code=code, status=reply.status)
+    return BackendFault(told.message or _FAILED, code=code, status=reply.status)
 
 
 def event_error(problem: Problem, model: str, mask: Callable[[bytes], bytes]) -> BackendFault:
