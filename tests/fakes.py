@@ -22,7 +22,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from tests.network import MemoryNetwork
+from tests.network import End, MemoryNetwork
 from yallmp.core.backend import Backend, Patience
 from yallmp.core.exchange import Event
 from yallmp.core.registry import Registry
@@ -270,10 +270,13 @@ class ProxyCase(SynchronousTestCase):
         self._pool.retryAutomatically = False
         self.client = Agent(self.net, pool=self._pool)
         self.parts: Parts | None = None
+        self._raw: list[End] = []
 
     def tearDown(self) -> None:
         if self.parts is not None:
             self.parts.wires.close()
+        for end in self._raw:
+            end.loseConnection()
         self._pool.closeCachedConnections()
         self.net.pump()
         self.net.pass_time(15, step=1)
@@ -365,6 +368,7 @@ class ProxyCase(SynchronousTestCase):
         server = self.net.servers["127.0.0.1", 8000]
         peer = IPv4Address("TCP", "127.0.0.1", 39999)
         end = self.net.join(factory, server, peer, ("127.0.0.1", 8000))
+        self._raw.append(end)
         end.write(data)
         self.net.pump()
         return end.protocol

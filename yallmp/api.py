@@ -172,7 +172,7 @@ class API:
         catalog = self.registry.catalog
         admitted = admit(visit_of(request), catalog.config.access)
         listed = catalog.models()
-        return [each for each in listed if admitted.models is None or each.id in admitted.models]
+        return [each for each in listed if admitted.allows(each.id)]
 
     async def _forward(self, request: Request, endpoint: Endpoint) -> None:
         arrival: Any = IArrival(request)
@@ -225,7 +225,8 @@ class Reader:
         self.model = named if isinstance(named, str) else None
         asked = understand(self.endpoint, document)
         route = route_for(self.catalog, asked.model, self.draw)
-        may_use(admitted, route.model, tuple(b.model_name for b in route.every))
+        others = [b.model_name for b in route.every if b.model_name != route.model]
+        may_use(admitted, route.asked, others, alias=route.alias)
         self.keep = next((b.log_requests for b in route.legs if b.log_requests), None)
         return Call(self.arrival.id, asked, route, config, self.arrival.headers, self.arrival.query)
 

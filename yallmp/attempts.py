@@ -175,7 +175,7 @@ class Attempt:
         return outgoing
 
     def _head(self, response: IResponse) -> HeaderPairs:
-        headers = head_of(response)
+        headers = head_of(response, self._wire)
         self._status = response.code
         self._report.head(response.code, headers, self._wire)
         return headers

@@ -62,6 +62,11 @@ class ProxyRequest(Request):
         else:
             super().handleContentChunk(data)
 
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """All of it is there."""
+        if not self.channel.refusing:
+            super().requestReceived(command, path, version)
+
     def _refuse_body(self) -> None:
         limit = self.channel.limits.max_body_bytes
         self.requestHeaders.removeHeader(b"expect")
@@ -94,15 +99,22 @@ class ProxyChannel(HTTPChannel):
         if self._discard_left < 0:
             self.loseConnection()
 
-    def lineReceived(self, line: bytes) -> None:
+    @property
+    def refusing(self) -> bool:
+        """Whether this connection has had its last answer."""
+        return self._discard_left is not None
+
+    def lineReceived(self, line: bytes) -> bool:
+        """Take a line of the head; true ends the reading of lines (``LineReceiver``)."""
         if not self._in_head and line:
             self._in_head = True
             self.request_line = line
             self._head_timer = self.callLater(self.limits.head_timeout, self._too_slow)
             if self._target_length(line) > self.limits.max_target_bytes:
                 self.refuse(self._too_long())
-                return
+                return True
         super().lineReceived(line)
+        return self.refusing
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is longer than any may be: the target's, or a header's."""
@@ -119,7 +131,7 @@ class ProxyChannel(HTTPChannel):
 
     def refuse(self, error: ProxyError) -> None:
         """Answer the request that is coming in with *error*, and close."""
-        if self._discard_left is not None:
+        if self.refusing:
             return
         self._head_is_over()
         self.setTimeout(None)

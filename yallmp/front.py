@@ -8,6 +8,7 @@ API or to the administration, and tells of what neither of them tells of itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import unquote_to_bytes
 
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -64,7 +65,7 @@ class Front(Resource):
 
     def _lead_on(self, request: Request) -> None:
         try:
-            path = request.path.decode()
+            path = unquote_to_bytes(request.path).decode()
         except UnicodeDecodeError:
             raise RequestFault("The path is not UTF-8.") from None
         if is_preflight(visit_of(request)):

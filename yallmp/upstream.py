@@ -172,9 +172,17 @@ class Upstream:
             raise AttemptFailed(problem_of(error)) from error
 
 
-def head_of(response: IResponse) -> HeaderPairs:
-    """The headers of *response*, as pairs, repeated ones repeated."""
-    return tuple((n, v) for n, values in response.headers.getAllRawHeaders() for v in values)
+def head_of(response: IResponse, wire: Wire) -> HeaderPairs:
+    """
+    The headers of *response*, as pairs, repeated ones repeated.
+
+    Twisted keeps those of the connection and the framing apart, in its parser: they are
+    needed to know what ``Connection`` names, and for the record.
+    """
+    parser = getattr(wire.connection, "_parser", None)
+    kept_apart = parser.connHeaders.getAllRawHeaders() if parser is not None else ()
+    named = (*kept_apart, *response.headers.getAllRawHeaders())
+    return tuple((name, value) for name, values in named for value in values)
 
 
 @define(eq=False)

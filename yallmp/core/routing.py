@@ -24,7 +24,8 @@ class Route:
 
     ``model`` is the configured name that ``asked`` led to, for ``reason``.  ``legs`` are
     the backends in order; ``context`` and ``policy`` those that are tried only after a
-    context that is too long, or a content filter.
+    context that is too long, or a content filter.  ``alias`` is what the client wrote, if
+    that is an alias.
     """
 
     model: str
@@ -33,6 +34,7 @@ class Route:
     legs: tuple[Backend, ...]
     context: tuple[Backend, ...] = ()
     policy: tuple[Backend, ...] = ()
+    alias: str | None = None
 
     @property
     def every(self) -> tuple[Backend, ...]:
@@ -65,6 +67,7 @@ def route_for(catalog: Catalog, asked: str, draw: Callable[[], float]) -> Route:
         legs=groups([model, *catalog.fallbacks(model)]),
         context=groups(catalog.context_window_fallbacks(model)),
         policy=groups(catalog.content_policy_fallbacks(model)),
+        alias=found.alias,
     )
 
 
