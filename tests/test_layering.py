@@ -33,12 +33,13 @@ LAYERS: list[list[str]] = [
     ["core.backend", "core.exchange", "core.settings"],
     # Decisions.
     [
-        "core.access", "core.apikeys", "core.asked", "core.breaker", "core.call", "core.catalog",
-        "core.config", "core.destination", "core.entries", "core.failures", "core.fallbacklists",
+        "core.access", "core.apikeys", "core.asked", "core.call", "core.catalog",
+        "core.config", "core.curl", "core.destination", "core.entries", "core.fallbacklists",
         "core.gate", "core.headers", "core.inflate", "core.jsonbody", "core.kinds",
         "core.litellm", "core.problems", "core.reading", "core.recalled", "core.record",
-        "core.recorded", "core.references", "core.registration", "core.registry", "core.replies",
-        "core.routing", "core.schema", "core.secrets", "core.sections", "core.verdicts",
+        "core.recorded", "core.references", "core.registration", "core.registry", "core.replies", "core.resend",
+        "core.routing", "core.schema", "core.secrets", "core.sections", "core.told",
+        "core.verdicts",
         "core.visit", "core.wirekinds",
     ],
     # How each kind of backend speaks.
@@ -46,8 +47,8 @@ LAYERS: list[list[str]] = [
     ["api_types", "api_types.*"],
     # What touches the world, each one thing.
     [
-        "answers", "arrivals", "certificates", "channel", "daemonlog", "downstream", "losses",
-        "mock", "names", "partfile", "pools", "record_files", "recorder", "recorder_child",
+        "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog", "downstream", "listening",
+        "losses", "mock", "names", "partfile", "playback", "record_files", "recorder", "recorder_child",
         "recorder_process", "report", "slots", "upstream", "visits", "wires",
     ],
     # One request.

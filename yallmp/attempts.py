@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IResponse
 
 from yallmp.api_types import API_TYPES
+from yallmp.bodies import collected
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call, Delivered
 from yallmp.core.exchange import Event, HeaderPairs
@@ -31,7 +32,7 @@ from yallmp.downstream import Client
 from yallmp.interfaces import IApiType
 from yallmp.relay import FIRST_CONTENT_LATE, Relay, Watchdog
 from yallmp.report import Report
-from yallmp.upstream import Body, Outgoing, Upstream, head_of
+from yallmp.upstream import Outgoing, Upstream, head_of
 from yallmp.wires import Wire
 
 _HEAD_LATE = Problem(Reason.TIMEOUT, "no answer in time")
@@ -155,7 +156,8 @@ class Attempt:
         streamed = media_type(headers) == b"text/event-stream"
         if asked.stream and streamed and response.code < 300:
             return await self._relay(response, headers, decode)
-        self._body = await self._collect(response, decode)
+        limit = self.call.config.limits.max_response_bytes
+        self._body = await collected(response, self._wire, limit, decode)
         return self._deliver_whole(headers, streamed)
 
     def _watch(self, name: str, problem: Problem) -> None:
@@ -225,14 +227,6 @@ class Attempt:
         if not self.client.started:
             self.client.begin(headers)
 
-    async def _collect(self, response: IResponse, decode: Callable[[bytes], bytes]) -> bytes:
-        """The whole body, up to ``max_response_bytes``."""
-        parts = _Parts(self.call.config.limits.max_response_bytes, decode)
-        body = Body(self._wire, parts.take)
-        response.deliverBody(body)
-        await body.ended
-        return b"".join(parts.parts)
-
     def _deliver_whole(self, headers: HeaderPairs, streamed: bool) -> Delivered:
         """Check the answer in ``_body`` and send it on in the way that the client asked for."""
         body, status = self._body or b"", self._status or 0
@@ -279,22 +273,6 @@ class Attempt:
         self._open_stream(headers)
         self.client.write(data)
         self.client.finish()
-
-
-@define
-class _Parts:
-    """The parts of a body that is read whole, and how much more it may be."""
-
-    left: int
-    decode: Callable[[bytes], bytes]
-    parts: list[bytes] = field(factory=list)
-
-    def take(self, data: bytes) -> None:
-        """One read."""
-        self.parts.append(self.decode(data))
-        self.left -= len(self.parts[-1])
-        if self.left < 0:
-            raise AttemptFailed(Problem(Reason.INVALID, "the answer is over the limit"))
 
 
 def _json_headers(headers: HeaderPairs) -> HeaderPairs:

@@ -17,11 +17,11 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
+from yallmp.bodies import Body
 from yallmp.core.backend import Patience
 from yallmp.core.gate import Gate, Release
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.downstream import Client
-from yallmp.upstream import Body
 from yallmp.wires import Wire
 
 FIRST_CONTENT_LATE = Problem(Reason.TIMEOUT, "no content in time")

@@ -3,13 +3,11 @@ One request to one backend: sending it, and reading what comes.
 
 treq's client sends, over an ``IAgent`` made for the attempt (:mod:`yallmp.wires`).  What
 Twisted and OpenSSL raise becomes a :class:`~yallmp.core.problems.Problem` here and
-nowhere else.  A body is read by a protocol of our own, whose Deferred can be cancelled:
-that cuts the connection.
+nowhere else.  Bodies are read by :mod:`yallmp.bodies`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol as Shape
 
 from attrs import define, field, frozen
@@ -25,15 +23,12 @@ from twisted.internet.error import (
     DNSLookupError,
 )
 from twisted.internet.error import TimeoutError as TwistedTimeoutError
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.client import (
-    ResponseDone,
     ResponseFailed,
     ResponseNeverReceived,
 )
-from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
@@ -44,8 +39,6 @@ from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.names import AddressRefused
 from yallmp.wires import ConnectTimedOut, Wire
 
-#: How long a finished answer's connection may take to end the body and be used again.
-LINGER = 1.0
 _TLS_ERRORS = (SSL.Error, VerificationError)
 
 
@@ -183,78 +176,6 @@ def head_of(response: IResponse, wire: Wire) -> HeaderPairs:
     kept_apart = parser.connHeaders.getAllRawHeaders() if parser is not None else ()
     named = (*kept_apart, *response.headers.getAllRawHeaders())
     return tuple((name, value) for name, values in named for value in values)
-
-
-@define(eq=False)
-class Body(Protocol):
-    """
-    Reads the body of an answer and hands it on as it comes.
-
-    ``ended`` fires at its clean end; it fails with :class:`AttemptFailed` if the body is
-    cut, or if *take* raises that.  Cancelling it cuts the connection.
-
-    :param take: is given each read.
-    """
-
-    wire: Wire
-    take: Callable[[bytes], None]
-    ended: Deferred[None] = field(init=False)
-    _lingering: IDelayedCall | None = None
-    _cancelled: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        self.ended = Deferred(self._cancel)
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.ended.called or self._cancelled:
-            return
-        try:
-            self.take(data)
-        except AttemptFailed as failed:
-            self.fail(failed)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.wire.connection = None
-        if self._lingering is not None and self._lingering.active():
-            self._lingering.cancel()
-        if self.ended.called or self._cancelled:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.ended.callback(None)
-        else:
-            self.ended.errback(AttemptFailed(_CUT))
-
-    def fail(self, failed: AttemptFailed) -> None:
-        """Read no further, because of *failed*."""
-        if not self.ended.called:
-            self.wire.cut()
-            self.ended.errback(failed)
-
-    def finish(self) -> None:
-        """
-        The answer is whole: nothing that comes now matters.
-
-        The connection is given a moment to end the body, so that it can be used again.
-        """
-        if not self.ended.called:
-            self.ended.callback(None)
-            self.resume()
-            self._lingering = self.wire.clock.callLater(LINGER, self.wire.cut)
-
-    def pause(self) -> None:
-        """Let the backend wait."""
-        IPushProducer(self.transport).pauseProducing()
-
-    def resume(self) -> None:
-        """Let the backend go on."""
-        IPushProducer(self.transport).resumeProducing()
-
-    def _cancel(self, _: object) -> None:
-        self._cancelled = True
-        self.wire.cut()
-
-
-_CUT = Problem(Reason.INCOMPLETE, "the body was cut short", code="upstream_disconnected")
 
 
 def _deepest(error: Exception) -> BaseException:

@@ -1,0 +1,128 @@
+"""
+The bodies of backends' answers, as they come.
+
+A body is read by a protocol of our own: treq's ways to read one cannot be cancelled and
+have no bound.  Cancelling the Deferred of a :class:`Body` cuts the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.iweb import IResponse
+
+from yallmp.core.problems import AttemptFailed, Problem, Reason
+from yallmp.wires import Wire
+
+#: How long a finished answer's connection may take to end the body and be used again.
+LINGER = 1.0
+
+
+@define(eq=False)
+class Body(Protocol):
+    """
+    Reads the body of an answer and hands it on as it comes.
+
+    ``ended`` fires at its clean end; it fails with :class:`AttemptFailed` if the body is
+    cut, or if *take* raises that.  Cancelling it cuts the connection.
+
+    :param take: is given each read.
+    """
+
+    wire: Wire
+    take: Callable[[bytes], None]
+    ended: Deferred[None] = field(init=False)
+    _lingering: IDelayedCall | None = None
+    _cancelled: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.ended = Deferred(self._cancel)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.ended.called or self._cancelled:
+            return
+        try:
+            self.take(data)
+        except AttemptFailed as failed:
+            self.fail(failed)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.wire.connection = None
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        if self.ended.called or self._cancelled:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.ended.callback(None)
+        else:
+            self.ended.errback(AttemptFailed(_CUT))
+
+    def fail(self, failed: AttemptFailed) -> None:
+        """Read no further, because of *failed*."""
+        if not self.ended.called:
+            self.wire.cut()
+            self.ended.errback(failed)
+
+    def finish(self) -> None:
+        """
+        The answer is whole: nothing that comes now matters.
+
+        The connection is given a moment to end the body, so that it can be used again.
+        """
+        if not self.ended.called:
+            self.ended.callback(None)
+            self.resume()
+            self._lingering = self.wire.clock.callLater(LINGER, self.wire.cut)
+
+    def pause(self) -> None:
+        """Let the backend wait."""
+        IPushProducer(self.transport).pauseProducing()
+
+    def resume(self) -> None:
+        """Let the backend go on."""
+        IPushProducer(self.transport).resumeProducing()
+
+    def _cancel(self, _: object) -> None:
+        self._cancelled = True
+        self.wire.cut()
+
+
+_CUT = Problem(Reason.INCOMPLETE, "the body was cut short", code="upstream_disconnected")
+
+
+@define
+class _Parts:
+    """The parts of a body that is read whole, and how much more it may be."""
+
+    left: int
+    decode: Callable[[bytes], bytes]
+    parts: list[bytes] = field(factory=list)
+
+    def take(self, data: bytes) -> None:
+        """One read."""
+        self.parts.append(self.decode(data))
+        self.left -= len(self.parts[-1])
+        if self.left < 0:
+            raise AttemptFailed(Problem(Reason.INVALID, "the answer is over the limit"))
+
+
+async def collected(
+    response: IResponse, wire: Wire, limit: int, decode: Callable[[bytes], bytes]
+) -> bytes:
+    """
+    The whole body of *response*, undone by *decode*.
+
+    :raises AttemptFailed: it was cut short, or is over *limit* bytes.
+    """
+    parts = _Parts(limit, decode)
+    body = Body(wire, parts.take)
+    response.deliverBody(body)
+    await body.ended
+    return b"".join(parts.parts)
