@@ -34,7 +34,7 @@ LAYERS: list[list[str]] = [
     # Decisions.
     [
         "core.access", "core.apikeys", "core.asked", "core.call", "core.catalog",
-        "core.config", "core.curl", "core.destination", "core.entries", "core.fallbacklists",
+        "core.config", "core.curl", "core.destination", "core.entries", "core.failures", "core.fallbacklists",
         "core.gate", "core.headers", "core.inflate", "core.jsonbody", "core.kinds",
         "core.litellm", "core.problems", "core.reading", "core.recalled", "core.record",
         "core.recorded", "core.references", "core.registration", "core.registry", "core.replies", "core.resend",
