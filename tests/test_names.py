@@ -32,7 +32,7 @@ from yallmp.names import AddressRefused, Names, ResolvingReactor, in_thread
 class Reactor(MemoryReactorClock):
     """Calls from threads come at once."""
 
-    def callFromThread(self, f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def callFromThread(self, f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:  # noqa: N802
         """Call it."""
         f(*args, **kwargs)
 
@@ -45,14 +45,14 @@ class Receiver:
         self.addresses: list[Any] = []
         self.done = False
 
-    def resolutionBegan(self, resolution: Any) -> None:
+    def resolutionBegan(self, resolution: Any) -> None:  # noqa: N802
         """It began."""
 
-    def addressResolved(self, address: Any) -> None:
+    def addressResolved(self, address: Any) -> None:  # noqa: N802
         """An address was found."""
         self.addresses.append(address)
 
-    def resolutionComplete(self) -> None:
+    def resolutionComplete(self) -> None:  # noqa: N802
         """There are no more."""
         self.done = True
 
