@@ -111,6 +111,12 @@ class FindingTests(SynchronousTestCase):
         self.assertEqual((error.status, error.code, error.param), (404, "model_not_found", "model"))
         self.assertRaises(ModelNotFound, Catalog(Config()).find, "gpt4o")
 
+    def test_the_closest_of_many(self) -> None:
+        """Among a thousand models the close one is named as well."""
+        catalog = Catalog(config(*(f"model-{n:04}" for n in range(1000)), "claude-sonnet"))
+        error = self.assertRaises(ModelNotFound, catalog.find, "claude-sonet")
+        self.assertIn("'claude-sonnet'", error.message)
+
     def test_names_that_cannot_be(self) -> None:
         """Names with control characters, outer blanks or too many characters are refused."""
         catalog = Catalog(config("*"))
