@@ -10,6 +10,6 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
 scripts/install.sh test
-[ $# -gt 0 ] || set -- --jobs=2 tests
+[ $# -gt 0 ] || set -- tests
 echo "+ .venv/bin/trial $*" >&2
 exec .venv/bin/python scripts/count_tests.py .venv/bin/trial "$@"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -27,29 +28,30 @@ LAYERS: list[list[str]] = [
     [
         "core.addresses", "core.backlog", "core.environment", "core.errors", "core.escapes",
         "core.findings", "core.frames", "core.maskers", "core.masking", "core.providers",
-        "core.recordframe", "core.retention", "core.secretnames", "core.sse", "core.yamltree",
+        "core.recordframe", "core.retention", "core.secretnames", "core.sse", "core.told",
+        "core.yamltree",
     ],
     # The values that the parts share.
     ["core.backend", "core.exchange", "core.settings"],
     # Decisions.
     [
-        "core.access", "core.apikeys", "core.asked", "core.call", "core.catalog",
-        "core.config", "core.curl", "core.destination", "core.entries", "core.failures", "core.fallbacklists",
+        "core.access", "core.apikeys", "core.asked", "core.call", "core.catalog", "core.config",
+        "core.curl", "core.destination", "core.entries", "core.failures", "core.fallbacklists",
         "core.gate", "core.headers", "core.inflate", "core.jsonbody", "core.kinds",
         "core.litellm", "core.problems", "core.reading", "core.recalled", "core.record",
-        "core.recorded", "core.references", "core.registration", "core.registry", "core.replies", "core.resend",
-        "core.routing", "core.schema", "core.secrets", "core.sections", "core.told",
-        "core.verdicts",
-        "core.visit", "core.wirekinds",
+        "core.recorded", "core.references", "core.registration", "core.registry", "core.replies",
+        "core.resend", "core.routing", "core.schema", "core.secrets", "core.sections",
+        "core.verdicts", "core.visit", "core.wirekinds",
     ],
     # How each kind of backend speaks.
     ["interfaces"],
     ["api_types", "api_types.*"],
     # What touches the world, each one thing.
     [
-        "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog", "downstream", "listening",
-        "losses", "mock", "names", "partfile", "playback", "record_files", "recorder", "recorder_child",
-        "recorder_process", "report", "slots", "upstream", "visits", "wires",
+        "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog", "downstream",
+        "listening", "losses", "mock", "names", "partfile", "playback", "record_files",
+        "recorder", "recorder_child", "recorder_process", "report", "slots", "upstream", "visits",
+        "wires",
     ],
     # One request.
     ["attempts", "forwarding", "observers", "relay"],
@@ -155,6 +157,11 @@ class LayeringTests(SynchronousTestCase):
             "these modules have no layer yet: add each to LAYERS in tests/test_layering.py, "
             "as low as its imports allow",
         )
+
+    def test_every_module_has_one_place(self) -> None:
+        """A module that stood in two layers would be held to the lower one only."""
+        placed = Counter(name for members in LAYERS for name in members)
+        self.assertEqual([name for name, times in placed.items() if times > 1], [])
 
     def test_imports_go_downwards(self) -> None:
         """No module imports from a layer above its own."""
