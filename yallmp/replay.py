@@ -26,6 +26,7 @@ from yallmp.core.escapes import escape_text, visible
 from yallmp.core.record import RecordError, parse
 from yallmp.core.resend import CannotReplay, Choices, Resend, is_http_url, resend, without_key
 from yallmp.playback import NoAnswer, Player, output
+from yallmp.upstream import WholeBody
 
 KEY_VARIABLE = "YALLMP_API_KEY"
 STREAM_MODES = {"auto": None, "on": True, "off": False}
@@ -137,7 +138,8 @@ def run(options: Options, environ: Mapping[str, str]) -> NoReturn:
 
 async def _play(reactor: Any, request: Resend, timeout: float) -> NoReturn:
     """Send *request* and exit with the status that its answer deserves."""
-    player = Player(HTTPClient(Agent(reactor)), reactor, output(sys.stdout), warn, timeout)
+    client = HTTPClient(Agent(reactor), data_to_body_producer=WholeBody)
+    player = Player(client, reactor, output(sys.stdout), warn, timeout)
     raise SystemExit(await outcome(player, request))
 
 
@@ -173,7 +175,7 @@ def preview(request: Resend) -> str:
 
 def warn(text: str) -> None:
     """Say *text* beside the answer."""
-    print(f"yallmp replay: {text}", file=sys.stderr)
+    print(f"yallmp replay: {visible(text)}", file=sys.stderr)
 
 
 def chosen(options: Options, environ: Mapping[str, str]) -> Choices:
