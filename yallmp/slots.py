@@ -1,5 +1,8 @@
 """
 Places at backends: ``max_in_flight``, and the queue for those that are over it.
+
+A place that is given back goes to the first in the queue, as often as the limits of those
+who wait allow: a backend may be replaced by one of the same name with another limit.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.core.registry import InFlight
 
 _FULL = Problem(Reason.FULL, "the backend has as many requests as it may")
+#: One who waits: the limit of the backend as it was asked for, and what fires when it is over.
+_Turn = tuple[int, Deferred[None]]
 
 
 class Slots:
@@ -22,7 +27,7 @@ class Slots:
     def __init__(self, clock: IReactorTime, in_flight: InFlight) -> None:
         self._clock = clock
         self._in_flight = in_flight
-        self._queues: dict[str, deque[Deferred[None]]] = {}
+        self._queues: dict[str, deque[_Turn]] = {}
 
     async def take(self, backend: Backend) -> None:
         """
@@ -32,24 +37,26 @@ class Slots:
         """
         limit = backend.max_in_flight
         if limit is not None and self._in_flight.count(backend.name) >= limit:
-            await self._turn(backend)
+            await self._turn(backend, limit)
         else:
             self._in_flight.begin(backend.name)
 
-    def _turn(self, backend: Backend) -> Deferred[None]:
+    def _turn(self, backend: Backend, limit: int) -> Deferred[None]:
         queue = self._queues.setdefault(backend.name, deque())
-        turn: Deferred[None] = Deferred(queue.remove)
-        queue.append(turn)
-        return turn.addTimeout(backend.queue_timeout, self._clock, _full)
+        came: Deferred[None] = Deferred(lambda it: queue.remove((limit, it)))
+        queue.append((limit, came))
+        return came.addTimeout(backend.queue_timeout, self._clock, _full)
 
     def give(self, backend: Backend) -> None:
         """Give the place back: to the first who waits, who then has it."""
-        queue = self._queues.get(backend.name)
-        if queue:
-            queue.popleft().callback(None)
-            return
-        self._queues.pop(backend.name, None)
-        self._in_flight.end(backend.name)
+        name = backend.name
+        self._in_flight.end(name)
+        queue = self._queues.get(name, deque())
+        while queue and self._in_flight.count(name) < queue[0][0]:
+            self._in_flight.begin(name)
+            queue.popleft()[1].callback(None)
+        if not self._queues.get(name):  # looked up again: whoever got a place may have queued
+            self._queues.pop(name, None)
 
 
 def _full(result: object, seconds: float) -> None:
