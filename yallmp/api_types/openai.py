@@ -12,21 +12,25 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from zope.interface import implementer
 
-from yallmp.api_types.openai_shapes import assembled, error_in, exploded, usage_of
+from yallmp.api_types.openai_shapes import are_choices, error_in, exploded, usage_of
 from yallmp.api_types.openai_streams import ChoiceStream, ResponseStream
+from yallmp.api_types.openai_whole import assembled
 from yallmp.core.asked import CHAT, RESPONSES, Asked
 from yallmp.core.backend import Backend
-from yallmp.core.errors import ProxyError, error_object
+from yallmp.core.errors import DuplicateKey, ProxyError, error_object
 from yallmp.core.exchange import Splice
 from yallmp.core.gate import Checked, Inspector
+from yallmp.core.jsonbody import Document, apply
 from yallmp.core.sse import ServerEvent, event_bytes
 from yallmp.interfaces import IApiType
 
 _THINKING = '{"type": "enabled"}'
+#: What stays of a query; all else (a raw ``é``, a ``#``) would not be one upstream.
+_QUERY = "!$%&'()*+,/:;<=>?@[\\]^`{|}\""
 
 
 @implementer(IApiType)
@@ -37,14 +41,14 @@ class OpenAI:
         """``api_base``, the path without ``/v1``, the client's query, the backend's own."""
         given = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
         own = urlencode([(k, v) for k, v in backend.query if k not in given])
-        whole = "&".join(part for part in (query, own) if part)
+        whole = "&".join(part for part in (quote(query, _QUERY), own) if part)
         return f"{backend.api_base}{asked.endpoint.path}{'?' if whole else ''}{whole}"
 
     def splices(self, asked: Asked, model: str, backend: Backend) -> tuple[Splice, ...]:
         """The model's name, thinking, ``extra_body`` and ``drop_params``; often nothing."""
-        changes = {k: v for k, v in backend.extra_body if k not in asked.document}
-        if backend.supports_reasoning and asked.endpoint is CHAT:
-            changes.update(_thinking(asked))
+        reasons = backend.supports_reasoning and asked.endpoint is CHAT
+        changes = _thinking(asked) if reasons else {}
+        changes.update((k, v) for k, v in backend.extra_body if k not in asked.document)
         if model != asked.model:
             changes["model"] = json.dumps(model)
         return asked.document.splices(changes, backend.drop_params)
@@ -79,8 +83,7 @@ class OpenAI:
     def error_event(self, asked: Asked, error: ProxyError) -> bytes:
         """``data: {"error": …}``; for Responses an ``error`` event of its own shape."""
         if asked.endpoint is RESPONSES:
-            told = {"type": "error", **error_object(error), "sequence_number": 0}
-            told["type"] = "error"
+            told = {**error_object(error), "type": "error", "sequence_number": 0}
             return event_bytes(json.dumps(told).encode(), b"error")
         return event_bytes(json.dumps({"error": error_object(error)}).encode())
 
@@ -92,23 +95,34 @@ def _thinking(asked: Asked) -> dict[str, str]:
         return {"thinking": _THINKING}
     if given.get("type"):
         return {}
-    return {"thinking": json.dumps({**given, "type": "enabled"})}
+    member = asked.document.members["thinking"]
+    return {"thinking": _enabled(asked.document.text[member.start : member.end], given)}
+
+
+def _enabled(text: str, given: dict[str, Any]) -> str:
+    """The block *text* with its type set and nothing else changed."""
+    try:
+        block = Document.parse(text.encode())
+    except DuplicateKey:
+        return json.dumps({**given, "type": "enabled"})
+    return apply(block.body, block.splices({"type": '"enabled"'})).decode()
 
 
 def _promised(asked: Asked, value: dict[str, Any]) -> Checked:
-    name = asked.endpoint.promises
-    if name is None:
-        ok = isinstance(value.get("output"), list)
-        return Checked(
-            ok,
-            "" if ok else "the answer has no 'output'",
-            None,
-            value.get("status"),
-            usage_of(value),
-        )
+    """Whether *value* has what the endpoint promises, and what it says of itself."""
+    name = asked.endpoint.promises or "output"
     listed = value.get(name)
-    if not isinstance(listed, list) or (name == "choices" and not listed):
+    if name == "choices" and not are_choices(asked, listed):
+        return Checked(False, "the answer has no usable 'choices'")
+    if not isinstance(listed, list):
         return Checked(False, f"the answer has no {name!r}")
-    reasons = [c.get("finish_reason") for c in listed if isinstance(c, dict)]
-    reason = next((r for r in reasons if isinstance(r, str)), None)
-    return Checked(True, "", None, reason, usage_of(value))
+    return Checked(True, "", None, _reason(asked, value, listed), usage_of(value))
+
+
+def _reason(asked: Asked, value: dict[str, Any], listed: list[Any]) -> str | None:
+    """The first finish reason; for Responses its status."""
+    if asked.endpoint is RESPONSES:
+        reasons = [value.get("status")]
+    else:
+        reasons = [each.get("finish_reason") for each in listed if isinstance(each, dict)]
+    return next((reason for reason in reasons if isinstance(reason, str)), None)

@@ -23,9 +23,9 @@ _EMPTY = Seen(Kind.EMPTY)
 _CONTENT = Seen(Kind.CONTENT)
 _DONE = Seen(Kind.DONE)
 #: What a line that is not JSON may not contain, if it is to be harmless.
-_TELLTALES = (b'"delta"', b'"content"', b'"arguments"')
-_PING = b"ping"
-_BEGINNINGS = {"response.created", "response.in_progress", "response.queued", "ping"}
+_TELLTALES = (b'"delta"', b'"content"', b'"arguments"', b'"text"')
+_PING = "ping"
+_BEGINNINGS = {"response.created", "response.in_progress", "response.queued", _PING}
 _ENDINGS = {"response.completed", "response.incomplete"}
 
 
@@ -36,16 +36,24 @@ def _parsed(event: ServerEvent) -> Any:
         return None
 
 
-def _malformed(event: ServerEvent, tool_call_open: bool) -> Seen:
+def _not_an_object(event: ServerEvent, tool_call_open: bool) -> Seen:
+    """What an event is whose data is no JSON object."""
+    if event.name == b"error":
+        return _plain_error(event)
     telling = any(word in event.raw for word in _TELLTALES)
     return Seen(Kind.MALFORMED, harmless=not telling and not tool_call_open)
+
+
+def _plain_error(event: ServerEvent) -> Seen:
+    text = (event.data or b"").decode("utf-8", "replace").strip()
+    return Seen(Kind.ERROR, {"message": text or "the backend sent an error event"})
 
 
 def _first_look(event: ServerEvent) -> Seen | None:
     """What an event is that does not need parsing."""
     if event.data is None:
-        return Seen(Kind.ERROR, {"message": "error event"}) if event.name == b"error" else _EMPTY
-    return _EMPTY if event.name == _PING else None
+        return _plain_error(event) if event.name == b"error" else _EMPTY
+    return _EMPTY if event.name == _PING.encode() else None
 
 
 @define
@@ -63,7 +71,7 @@ class ChoiceStream:
     closing: bytes = event_bytes(b"[DONE]")
     _seen: set[int] = field(factory=set)
     _ended: set[int] = field(factory=set)
-    _tool_call: bool = False
+    _calling: set[int] = field(factory=set)
 
     @property
     def finished(self) -> bool:
@@ -84,18 +92,17 @@ class ChoiceStream:
             return _DONE
         chunk = _parsed(event)
         if not isinstance(chunk, dict):
-            return _malformed(event, self._tool_call)
+            return _not_an_object(event, tool_call_open=bool(self._calling))
         error = error_in(chunk, event.name)
         return self._chunk(chunk) if error is None else Seen(Kind.ERROR, error)
 
     def _chunk(self, chunk: dict[str, Any]) -> Seen:
         choices = chunk.get("choices")
         if not isinstance(choices, list):
-            return _CONTENT
-        if not choices:
-            self.usage = usage_of(chunk) or self.usage
-            return _CONTENT if chunk.get("usage") is not None else _EMPTY
+            return _EMPTY if chunk.get("type") == _PING else _CONTENT
         self.usage = usage_of(chunk) or self.usage
+        if not choices:
+            return _CONTENT if chunk.get("usage") is not None else _EMPTY
         content = [self._choice(choice) for choice in choices]
         return _CONTENT if any(content) else _EMPTY
 
@@ -106,18 +113,27 @@ class ChoiceStream:
         index = choice.get("index")
         number = index if isinstance(index, int) else 0
         self._seen.add(number)
+        if _calls_tool(choice.get("delta")):
+            self._calling.add(number)
         reason = choice.get("finish_reason")
-        if reason is not None:
-            self.finish_reason = str(reason)
-            self._ended.add(number)
-        delta = choice.get("delta")
-        said = _said(delta) if isinstance(delta, dict) else bool(choice.get("text"))
-        self._tool_call = (self._tool_call or _calls_tool(delta)) and reason is None
-        return said or reason is not None
+        if reason:
+            self._end(number, str(reason))
+        return bool(reason) or _says_something(choice)
+
+    def _end(self, number: int, reason: str) -> None:
+        self.finish_reason = reason
+        self._ended.add(number)
+        self._calling.discard(number)
 
 
-def _said(delta: dict[str, Any]) -> bool:
-    return any(value not in (None, "", [], {}) for key, value in delta.items() if key != "role")
+def _says_something(choice: dict[str, Any]) -> bool:
+    """Whether a choice has content: a text, or a delta or message that is not only a role."""
+    said = [choice[key] for key in ("delta", "message") if choice.get(key) is not None]
+    return bool(choice.get("text")) or any(map(_beyond_role, said))
+
+
+def _beyond_role(said: Any) -> bool:
+    return not isinstance(said, dict) or any(v for k, v in said.items() if k != "role")
 
 
 def _calls_tool(delta: Any) -> bool:
@@ -132,7 +148,7 @@ class ResponseStream:
     finish_reason: str | None = None
     usage: Usage | None = None
     closing: bytes = b""
-    _tool_call: bool = False
+    _calling: bool = False
 
     @property
     def expects_no_more(self) -> bool:
@@ -146,20 +162,28 @@ class ResponseStream:
             return look
         value = _parsed(event)
         if not isinstance(value, dict):
-            return _malformed(event, self._tool_call)
-        kind = value.get("type")
+            return _not_an_object(event, self._calling)
         error = error_in(value, event.name)
         if error is not None:
             return Seen(Kind.ERROR, error)
-        return self._typed(kind, value)
+        return self._typed(str(value.get("type") or event.name.decode("latin-1")), value)
 
-    def _typed(self, kind: Any, value: dict[str, Any]) -> Seen:
+    def _typed(self, kind: str, value: dict[str, Any]) -> Seen:
         if kind in _BEGINNINGS:
             return _EMPTY
         if kind in _ENDINGS:
             response = value.get("response")
             self.finished = True
-            self.finish_reason = str(kind).removeprefix("response.")
+            self.finish_reason = kind.removeprefix("response.")
             self.usage = usage_of(response) if isinstance(response, dict) else None
             return _DONE
+        self._calling = _still_calling(self._calling, kind, value.get("item"))
         return _CONTENT
+
+
+def _still_calling(before: bool, kind: str, item: Any) -> bool:
+    """Whether a tool call is open behind an event of *kind* about *item*."""
+    if kind.startswith("response.output_item."):
+        begun = kind.endswith(".added") and isinstance(item, dict)
+        return begun and str(item.get("type")).endswith("_call")
+    return before or kind.endswith("arguments.delta")

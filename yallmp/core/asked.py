@@ -21,20 +21,22 @@ class Endpoint:
     One forwarded path of the API.
 
     ``path`` is without its ``/v1``; ``promises`` is the list that every good answer has
-    (``None``: the shape is checked in another way); ``needs`` a list that every request has.
+    (``None``: the shape is checked in another way); ``needs`` a list that every request has;
+    ``streams`` tells whether ``stream`` means anything there.
     """
 
     name: str
     path: str
     promises: str | None
     needs: str | None = None
+    streams: bool = True
 
 
 CHAT = Endpoint("chat", "/chat/completions", "choices", needs="messages")
 COMPLETIONS = Endpoint("completions", "/completions", "choices")
-EMBEDDINGS = Endpoint("embeddings", "/embeddings", "data")
-RERANK = Endpoint("rerank", "/rerank", "results")
-MODERATIONS = Endpoint("moderations", "/moderations", "results")
+EMBEDDINGS = Endpoint("embeddings", "/embeddings", "data", streams=False)
+RERANK = Endpoint("rerank", "/rerank", "results", streams=False)
+MODERATIONS = Endpoint("moderations", "/moderations", "results", streams=False)
 RESPONSES = Endpoint("responses", "/responses", None)
 ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, RERANK, MODERATIONS, RESPONSES)
 
@@ -72,7 +74,12 @@ def understand(endpoint: Endpoint, document: Document) -> Asked:
     if stream is not None and not isinstance(stream, bool):
         raise RequestFault("'stream' must be true, false or null.", param="stream")
     return Asked(
-        endpoint, document, model, bool(stream), _choices(document), _wants_usage(document)
+        endpoint,
+        document,
+        model,
+        stream=bool(stream) and endpoint.streams,
+        choices=_choices(document),
+        wants_usage=_wants_usage(document),
     )
 
 

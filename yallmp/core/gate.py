@@ -12,6 +12,7 @@ What an event means is the api type's affair: its inspector says what it has see
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Protocol
@@ -24,6 +25,10 @@ from yallmp.core.sse import EventTooLargeError, Parser, ServerEvent
 
 #: Without content so far, this much commits all the same; bytes.
 HELD_MAX = 64 * 1024
+
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
+_ID = re.compile(rb"id[:\r\n]")
+_BOM = b"\xef\xbb\xbf"
 
 
 class Kind(Enum):
@@ -132,6 +137,8 @@ class Gate:
 
     def feed(self, data: bytes) -> Release:
         """What may go on now that *data* has come."""
+        if self.over:
+            return Release()
         try:
             events = self._parser.feed(data)
         except EventTooLargeError as error:
@@ -140,7 +147,7 @@ class Gate:
 
     def end(self) -> Release:
         """What follows from the body's clean end."""
-        release = self._follow(self._parser.close())
+        release = Release() if self.over else self._follow(self._parser.close())
         if self.over:
             return release
         if self.inspector.expects_no_more:
@@ -149,7 +156,7 @@ class Gate:
 
     def complete(self) -> Release:
         """The formal end, for a finished answer whose backend does not send it."""
-        return self._done(Release(), self.inspector.closing)
+        return Release() if self.over else self._done(Release(), self.inspector.closing)
 
     def _early_end(self) -> Problem:
         if self.committed:
@@ -187,15 +194,15 @@ class Gate:
             self._broken(release, self._early_end())
             return
         self._commit(out, release)
-        out += event.raw
+        out += bearable(event)
         self._done(release)
 
     def _pass_on(self, event: ServerEvent, seen: Seen, out: bytearray, release: Release) -> None:
         release.alive = True
         if self.committed:
-            out += event.raw
+            out += bearable(event)
         else:
-            self._held += event.raw
+            self._held += bearable(event)
         if seen.kind is Kind.CONTENT or len(self._held) > HELD_MAX:
             release.content = True
             self._commit(out, release)
@@ -215,3 +222,26 @@ class Gate:
         release.done = True
         self.over = True
         return release
+
+
+def bearable(event: ServerEvent) -> bytes:
+    """
+    The bytes of *event* without what clients do not bear.
+
+    openai-python takes an event without data (a lone ``event`` or ``retry`` field) for one
+    with broken data, every blank line after an ``id`` field too, and does not know byte
+    order marks.  Comments and everything else stay as they came.
+    """
+    raw = event.raw
+    if event.data is not None and raw.startswith(b"data:") and not _has_id(raw):
+        return raw
+    lines = _LINE.findall(raw.removeprefix(_BOM))
+    if event.data is not None:
+        return b"".join(line for line in lines if not _ID.match(line))
+    if any(line.startswith(b":") for line in lines):
+        return b"".join(line for line in lines if line[:1] in (b":", b"\r", b"\n"))
+    return b"\n" if raw.startswith(b"\n") else b""
+
+
+def _has_id(raw: bytes) -> bool:
+    return b"\nid" in raw or b"\rid" in raw

@@ -15,11 +15,13 @@ from yallmp.core.problems import AttemptFailed, Problem, Reason
 
 #: Both zlib's and gzip's framing, told apart by their first bytes (zlib manual, inflateInit2).
 _EITHER = 47
+#: How a further member of gzip begins (RFC 1952, 2.3.1).
+_MAGIC = b"\x1f\x8b"
 
 
 class Inflater:
     """
-    Undoes ``gzip`` or ``deflate``.
+    Undoes ``gzip`` (also several members, one after the other) or ``deflate``.
 
     :param limit: bytes of output in all, above which the answer is refused.
     """
@@ -27,6 +29,7 @@ class Inflater:
     def __init__(self, limit: int) -> None:
         self._left = limit
         self._stream = zlib.decompressobj(_EITHER)
+        self._behind = b""
 
     def __call__(self, data: bytes) -> bytes:
         """
@@ -34,6 +37,24 @@ class Inflater:
 
         :raises AttemptFailed: not such data, or more of it than the limit.
         """
+        parts = []
+        rest = self._next_member(data) if self._stream.eof else data
+        while rest:
+            parts.append(self._some(rest))
+            rest = self._next_member(self._stream.unused_data) if self._stream.eof else b""
+        return b"".join(parts)
+
+    def _next_member(self, data: bytes) -> bytes:
+        """What of *data*, behind an end, is to be undone: a further member, or nothing."""
+        self._behind += data
+        if self._behind.startswith(_MAGIC):
+            self._stream = zlib.decompressobj(_EITHER)
+            data, self._behind = self._behind, b""
+            return data
+        self._behind = self._behind[: len(_MAGIC)]
+        return b""
+
+    def _some(self, data: bytes) -> bytes:
         try:
             out = self._stream.decompress(data, self._left + 1)
         except zlib.error as error:
