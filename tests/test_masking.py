@@ -244,6 +244,34 @@ class StreamTests(SynchronousTestCase):
         stream.feed(KEY.encode()[:18])
         self.assertEqual(stream.flush(), [Piece(b"****", True)])
 
+    def test_a_whole_secret_does_not_wait(self) -> None:
+        """A read that ends with all of it is certain."""
+        stream = MaskedStream(Masker([KEY]))
+        self.assertEqual(stream.feed(KEY.encode()), [Piece(b"****", True)])
+
+    def test_the_end_of_a_secret_waits(self) -> None:
+        """The rest of a secret stays hidden in a read that has to wait after all."""
+        stream = MaskedStream(Masker([KEY]))
+        self.assertEqual(stream.feed(KEY.encode()[:9]), [])
+        self.assertEqual(stream.feed(KEY.encode()[9:] + b" s"), [Piece(b"****", True)])
+        self.assertEqual(stream.feed(b"o\n"), [Piece(b" s", True), Piece(b"o\n")])
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 23), st.integers(0, 24), LETTERS), max_size=8),
+        st.lists(st.integers(0, 120), max_size=12),
+    )
+    def test_parts_of_secrets_split_anywhere(
+        self, parts: list[tuple[int, int, bytes]], places: list[int]
+    ) -> None:
+        """A stream of whole secrets, beginnings and ends of them is masked as the whole is."""
+        masker = Masker([KEY, KEY[4:] + KEY[:8]])
+        text = b"".join(
+            KEY.encode()[start:end] + KEY.encode() * (end > 20) + x for start, end, x in parts
+        )
+        pieces = streamed(masker, cut(text, places))
+        joined = b"".join(piece.data for piece in pieces)
+        self.assertEqual(re.sub(rb"(\*{4})+", b"****", joined), masker.mask(text))
+
     @given(AB_SECRETS, TEXTS, st.lists(st.integers(0, 60), max_size=12))
     def test_split_anywhere(self, secrets: list[str], text: bytes, places: list[int]) -> None:
         """However a stream is cut, every read comes back; together they are the masked whole."""

@@ -146,6 +146,13 @@ class RoundTripTests(SynchronousTestCase):
         self.assertLess(len(record.events), len(events))
         self.assertTrue(data.startswith(log_of(*record.events)))
 
+    def test_cut_at_every_byte(self) -> None:
+        """No place is special, not even within a body or between two lines."""
+        first, log = len(f"yallmp-log 1 {ID}\n\n"), log_of(BEGIN, Read(ID, 1, 2, b"x\n"), END)
+        for end in range(first, len(log)):
+            self.assertFalse(parse(log[:end]).complete)
+        self.assertTrue(parse(log).complete)
+
     def test_bodies_of_lookalikes(self) -> None:
         """A body that holds a whole log is a body."""
         inner = log_of(BEGIN, END)

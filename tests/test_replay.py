@@ -202,6 +202,10 @@ class CurlTests(SynchronousTestCase):
         for hidden in "\t\x1b\x00\r\u202e":
             self.assertNotIn(hidden, words[2])
 
+    def test_tabs(self) -> None:
+        """A shell that completes words would eat a tab that is pasted."""
+        self.assertIn("base64", command(again(evolve(BEGIN, body=b"{\t}"))))
+
     def test_headers(self) -> None:
         """An empty one is sent empty; one that no command line can hold is left out."""
         headers = ((b"x-e", b""), (b"x-q", b"it's $HOME"), (b"x-bad", b"\xff"), (b"x-n", b"a\nb"))
