@@ -32,7 +32,7 @@ from yallmp.wires import Wire
 
 #: Between two words of a streamed answer, in seconds: slow enough to be seen as a stream.
 PACE = 0.02
-_ANSWERS = {b"/chat/completions": "chat", b"/completions": "text"}
+_ANSWERS = ((b"/chat/completions", "chat"), (b"/completions", "text"))
 
 
 @implementer(IAgent)
@@ -45,7 +45,6 @@ class MockAgent:
     """
 
     text: str
-    model: str
     wire: Wire
     wall: Any
 
@@ -61,29 +60,30 @@ class MockAgent:
         sink = _Sink()
         if bodyProducer is not None:
             bodyProducer.startProducing(sink)
-        kind = _ANSWERS.get(uri.partition(b"?")[0])
+        kind = _kind(uri)
         if kind is None:
             return succeed(self._refusal())
         asked = json.loads(bytes(sink.body))
-        return succeed(self._stream(kind, asked) if asked.get("stream") else self._whole(kind))
+        made = self._stream if asked.get("stream") else self._whole
+        return succeed(made(kind, asked))
 
-    def _common(self, kind: str, part: str = "") -> dict[str, Any]:
+    def _common(self, kind: str, asked: dict[str, Any], part: str = "") -> dict[str, Any]:
         name = f"chat.completion{part}" if kind == "chat" else "text_completion"
         return {
             "id": "mock-answer",
             "object": name,
             "created": int(self.wall()),
-            "model": self.model,
+            "model": asked.get("model"),
         }
 
-    def _whole(self, kind: str) -> IResponse:
+    def _whole(self, kind: str, asked: dict[str, Any]) -> IResponse:
         said = (
             {"message": {"role": "assistant", "content": self.text}}
             if kind == "chat"
             else {"text": self.text}
         )
         answer = {
-            **self._common(kind),
+            **self._common(kind, asked),
             "choices": [{"index": 0, **said, "finish_reason": "stop"}],
             "usage": self._usage(),
         }
@@ -96,15 +96,15 @@ class MockAgent:
     def _stream(self, kind: str, asked: dict[str, Any]) -> IResponse:
         options = asked.get("stream_options")
         wants_usage = isinstance(options, dict) and options.get("include_usage")
-        parts = [event_bytes(json.dumps(chunk).encode()) for chunk in self._chunks(kind)]
+        parts = [event_bytes(json.dumps(chunk).encode()) for chunk in self._chunks(kind, asked)]
         if wants_usage:
-            usage = {**self._common(kind, ".chunk"), "choices": [], "usage": self._usage()}
+            usage = {**self._common(kind, asked, ".chunk"), "choices": [], "usage": self._usage()}
             parts.append(event_bytes(json.dumps(usage).encode()))
         parts.append(event_bytes(b"[DONE]"))
         return MockResponse(self.wire, 200, "text/event-stream", parts)
 
-    def _chunks(self, kind: str) -> Iterator[dict[str, Any]]:
-        common = self._common(kind, ".chunk")
+    def _chunks(self, kind: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        common = self._common(kind, asked, ".chunk")
         first: dict[str, Any] = {"role": "assistant"}
         for piece in _pieces(self.text):
             said = {"delta": {**first, "content": piece}} if kind == "chat" else {"text": piece}
@@ -118,6 +118,12 @@ class MockAgent:
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
         body = json.dumps({"error": error}).encode()
         return MockResponse(self.wire, 404, "application/json", [body])
+
+
+def _kind(uri: bytes) -> str | None:
+    """What is asked for at *uri*, which may begin with the ``api_base`` of a real backend."""
+    path = uri.partition(b"?")[0]
+    return next((kind for end, kind in _ANSWERS if path.endswith(end)), None)
 
 
 def _pieces(text: str) -> list[str]:
@@ -178,7 +184,9 @@ class _Delivery:
         self._protocol = protocol
         self._parts = list(parts)
         self._paused = False
-        self._next: IDelayedCall | None = clock.callLater(0, self._deliver)
+        self._over = False
+        self._next: IDelayedCall | None = None
+        self._go_on(0)
 
     @property
     def transport(self) -> _Delivery:
@@ -188,11 +196,19 @@ class _Delivery:
     def _deliver(self) -> None:
         self._next = None
         if not self._parts:
-            self._protocol.connectionLost(Failure(ResponseDone()))
+            self._end(ResponseDone())
             return
         self._protocol.dataReceived(self._parts.pop(0))
-        if not self._paused:
-            self._next = self._clock.callLater(PACE if self._parts else 0, self._deliver)
+        self._go_on(PACE if self._parts else 0)
+
+    def _go_on(self, pause: float) -> None:
+        if self._next is None and not self._paused and not self._over:
+            self._next = self._clock.callLater(pause, self._deliver)
+
+    def _end(self, reason: Exception) -> None:
+        if not self._over:
+            self.stopProducing()
+            self._protocol.connectionLost(Failure(reason))
 
     def pauseProducing(self) -> None:
         """Wait."""
@@ -204,14 +220,13 @@ class _Delivery:
     def resumeProducing(self) -> None:
         """Go on."""
         self._paused = False
-        if self._next is None:
-            self._next = self._clock.callLater(0, self._deliver)
+        self._go_on(0)
 
     def stopProducing(self) -> None:
         """Stop for good."""
+        self._over = True
         self.pauseProducing()
 
     def abortConnection(self) -> None:  # noqa: N802
         """Stop for good, as a connection that is cut."""
-        self.pauseProducing()
-        self._protocol.connectionLost(Failure(ConnectionAborted()))
+        self._end(ConnectionAborted())

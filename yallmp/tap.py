@@ -119,7 +119,7 @@ def _agents(wires: Wires, wall: Callable[[], float]) -> AgentFor:
 
     def agent_for(backend: Backend, wire: Wire, *, fresh: bool) -> Any:
         if backend.mock_response is not None:
-            return MockAgent(backend.mock_response, backend.model_name, wire, wall)
+            return MockAgent(backend.mock_response, wire, wall)
         return wires.agent(backend, wire, fresh=fresh)
 
     return agent_for
