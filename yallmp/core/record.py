@@ -47,7 +47,7 @@ def format_event(event: Event, masker: Masker = NOTHING_KNOWN, bodies: int | Non
     :param bodies: how many bytes of a body to keep; ``None`` for all.
     """
     title, lines, body = entry_of(event)
-    told = isinstance(event, (AttemptEnd, Note))
+    told = isinstance(event, Note) or (isinstance(event, AttemptEnd) and bool(event.message))
     block = None if body is None else kept(body, masker, bodies)
     text = written(event.id, title, escaped(_masked(lines, masker, told)), block)
     return first_line(event.id) + text if isinstance(event, Begin) else text
