@@ -49,8 +49,8 @@ def format_event(event: Event, masker: Masker = NOTHING_KNOWN, bodies: int | Non
     title, lines, body = entry_of(event)
     told = isinstance(event, Note) or (isinstance(event, AttemptEnd) and bool(event.message))
     block = None if body is None else kept(body, masker, bodies)
-    text = written(event.id, title, escaped(_masked(lines, masker, told)), block)
-    return first_line(event.id) + text if isinstance(event, Begin) else text
+    begun = [first_line(event.id)] if isinstance(event, Begin) else []
+    return b"".join(begun + written(event.id, title, escaped(_masked(lines, masker, told)), block))
 
 
 def format_read(read: Read, piece: Piece, room: int | None = None) -> bytes:

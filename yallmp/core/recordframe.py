@@ -83,10 +83,15 @@ def first_line(log_id: str) -> bytes:
 Line = tuple[bytes, bytes]
 
 
-def written(log_id: str, title: bytes, lines: Sequence[Line], body: Block | None) -> bytes:
-    """A section as it stands in the log of exchange *log_id*; the values are escaped already."""
+def written(log_id: str, title: bytes, lines: Sequence[Line], body: Block | None) -> list[bytes]:
+    """
+    A section as it stands in the log of exchange *log_id*, in pieces to be joined.
+
+    The values are escaped already; a body may be large and is not copied.
+    """
     text = b"\n".join(map(b"".join, lines))
-    return b"@%b %b\n%b\n%b\n" % (log_id.encode(), title, text, framed(body) if body else b"")
+    framed = [] if body is None else [_length(body), body.data, b"\n"]
+    return [b"@%b %b\n%b\n" % (log_id.encode(), title, text), *framed, b"\n"]
 
 
 def escaped(lines: Sequence[Line]) -> Sequence[Line]:
@@ -101,11 +106,11 @@ def marked(label: bytes) -> bytes:
     return label if label.endswith(MARK + b": ") else label[:-2] + MARK + b": "
 
 
-def framed(block: Block) -> bytes:
-    """A body with the line that tells its length."""
+def _length(block: Block) -> bytes:
+    """The line that tells a body's length."""
     of = b"" if block.is_whole else b" of %d" % block.total
     mark = b", masked" if block.masked else b""
-    return b"body: %d%b bytes%b\n%b\n" % (len(block.data), of, mark, block.data)
+    return b"body: %d%b bytes%b\n" % (len(block.data), of, mark)
 
 
 @frozen
