@@ -58,15 +58,22 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
 
 def settled(value: Callable[[], int]) -> int:
     """What *value* gives once it has stayed the same for half a second."""
-    last = [value(), -1]
+    steady = Steady(value)
+    eventually(steady, "a value that stays the same")
+    return steady.last
 
-    def same() -> bool:
-        last[:] = value(), last[0]
+
+@define
+class Steady:
+    """Whether *value* is what it was half a second ago."""
+
+    value: Callable[[], int]
+    last: int = -1
+
+    def __call__(self) -> bool:
         Event().wait(0.5)
-        return last[0] == last[1]
-
-    eventually(same, "a value that stays the same")
-    return last[0]
+        before, self.last = self.last, self.value()
+        return before == self.last
 
 
 def environment() -> dict[str, str]:
@@ -117,7 +124,7 @@ def entry(name: str, api_base: str, **params: Any) -> dict[str, Any]:
     return {"model_name": name, "litellm_params": given}
 
 
-def configuration(api_base: str) -> str:
+def configuration(api_base: str, drain_timeout: float = 10) -> str:
     """A file with a model for every behaviour of the backend (JSON is YAML)."""
     names = [*CHAT, *(f"error-{status}" for status in ERRORS)]
     times = {"silent": {"request_timeout": 0.5}}
@@ -136,7 +143,7 @@ def configuration(api_base: str) -> str:
             "server": {"host": "127.0.0.1", "port": 0},
             "api_keys": {"tests": CLIENT_KEY, "narrow": narrow},
             "enable_responses_endpoint": True,
-            "drain_timeout": 10,
+            "drain_timeout": drain_timeout,
         },
         "limits": {"upstream_idle": 1},
         "logging": {"directory": "logs"},
@@ -237,7 +244,7 @@ def content(path: Path) -> bytes:
 def replays(log: Path) -> str:
     """What ``yallmp replay --dry-run`` shows of *log*."""
     shown = io.StringIO()
-    with contextlib.redirect_stdout(shown):
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
         try:
             replay.main(["--dry-run", str(log)])
         except SystemExit as end:
@@ -264,12 +271,20 @@ class LiveCase(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.backend, self.proxy = shared()
+        self.backend, self.proxy = self._shared = shared()
         self.tag = token_hex(4)
 
     def tearDown(self) -> None:
-        """Whatever a test did, no secret was written, and nothing failed unforeseen."""
-        self.proxy.recorded()
+        """Whatever a test did, records are closed, no secret is in them, nothing broke."""
+        try:
+            self._look_at_what_is_left()
+        finally:
+            if self.proxy not in self._shared:
+                self.proxy.remove()
+
+    def _look_at_what_is_left(self) -> None:
+        if self.proxy.process.returncode != -signal.SIGKILL:
+            self.proxy.recorded()
         self.assertEqual(secrets_in(self.proxy.folder), [])
         self.assertNotIn("Traceback", self.proxy.said)
 
@@ -281,6 +296,11 @@ class LiveCase(SynchronousTestCase):
         """Whether the backend has seen this test's requests, and all are over."""
         seen = self.seen()
         return seen["requests"] > 0 and seen["open"] == 0
+
+    def own_proxy(self, drain_timeout: float = 10) -> ProxyProcess:
+        """A proxy for this test alone, in place of the shared one."""
+        self.proxy = ProxyProcess(configuration(self.backend.api_base, drain_timeout))
+        return self.proxy
 
     def client(self, api_key: str = CLIENT_KEY, **settings: Any) -> OpenAI:
         """The SDK, which tries once and waits as long as a busy machine needs."""

@@ -46,6 +46,9 @@ from yallmp.wires import Wire, Wires
 #: What keeps the daemon from starting and its user can mend; the message says how.
 CANNOT_START = (ConfigError, ListeningError, RecorderError)
 
+#: Connections that may wait to be accepted; the system drops more, and clients lose a second.
+BACKLOG = 4096
+
 
 @frozen
 class Parts:
@@ -192,4 +195,4 @@ def _endpoint(config: Config, reactor: Any) -> Any:
     if server.listen:
         return serverFromString(reactor, server.listen)
     kind = TCP6ServerEndpoint if ":" in server.host else TCP4ServerEndpoint
-    return kind(reactor, server.port, interface=server.host)
+    return kind(reactor, server.port, BACKLOG, interface=server.host)
