@@ -13,11 +13,14 @@ from collections.abc import Callable
 from attrs import define, field
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 from zope.interface import Attribute, Interface, implementer
 
 from yallmp.core.exchange import Begin, End, Event, HeaderPairs
 
+#: What is kept of each part of a line that was refused, in bytes.
+_KEPT = 200
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,128}")
 
 
@@ -108,19 +111,17 @@ class Arrivals:
             for name, values in request.requestHeaders.getAllRawHeaders()
             for value in values
         )
-        scheme = "https" if request.isSecure() else "http"
-        return self._made(
-            request.getClientAddress(),
-            f"{scheme}://{authority(request.getHost())}",
-            (request.method, path, query),
-            headers,
-        )
+        listener = _listener(request.getHost(), secure=request.isSecure())
+        target = (request.method, path, query)
+        return self._made(request.getClientAddress(), listener, target, headers)
 
-    def refused(self, line: bytes, peer: IAddress, host: IAddress) -> Arrival:
-        """The arrival of a request of which only its first *line* can be known."""
+    def refused(self, channel: HTTPChannel, line: bytes) -> Arrival:
+        """The arrival of a request on *channel* of which only its first *line* can be known."""
         method, _, rest = line.partition(b" ")
         path, _, query = rest.partition(b" ")[0].partition(b"?")
-        return self._made(peer, f"http://{authority(host)}", (method, path[:200], query[:200]), ())
+        listener = _listener(channel.getHost(), secure=channel.isSecure())
+        target = (method[:_KEPT], path[:_KEPT], query[:_KEPT])
+        return self._made(channel.getPeer(), listener, target, ())
 
     def _made(
         self,
@@ -155,6 +156,11 @@ class Arrivals:
         at = (self.clock.seconds() - arrival.began) * 1000
         told = outcome or ("success" if status < 400 else "rejected")
         self.tell(End(arrival.id, at, told, status, sent, body=body))
+
+
+def _listener(host: IAddress, *, secure: bool) -> str:
+    """The URL at which we listen; ``http://unix`` for a UNIX socket."""
+    return f"{'https' if secure else 'http'}://{authority(host)}"
 
 
 def authority(address: IAddress) -> str:

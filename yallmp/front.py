@@ -89,7 +89,7 @@ class Front(Resource):
 
     def refused(self, channel: ProxyChannel, error: ProxyError) -> None:
         """Tell of a request that the parser refused with *error*."""
-        arrival = self._arrivals.refused(channel.request_line, channel.getPeer(), channel.getHost())
+        arrival = self._arrivals.refused(channel, channel.request_line)
         recorded = arrival.method == "POST" and arrival.path in _RECORDED
         self._arrivals.tell(arrival.begin(b"", recorded=recorded))
         body = error_body(error)
