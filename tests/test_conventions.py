@@ -7,14 +7,22 @@ A function's length is its body's lines without the docstring.
 from __future__ import annotations
 
 import ast
+import builtins
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import frozen
+from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.interface import InterfaceClass
 
 ROOT = Path(__file__).parent.parent
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+CLASS = (type, InterfaceClass)
+
+#: A link in a docstring: ``:class:`~yallmp.core.backend.Backend```.
+LINK = re.compile(r":(?:mod|class|exc|func|meth|attr|data|obj):`~?([\w.]+)(?:\(\))?`")
 
 #: Words that say nothing about what a module holds.
 EMPTY_WORDS = {
@@ -82,6 +90,44 @@ def public_methods(source: Source, owner: ast.ClassDef) -> Iterator[tuple[str, a
     for node in owner.body:
         if isinstance(node, FUNCTION) and node.name.islower() and node.name[0] != "_":
             yield source.at(node), node
+
+
+def links(source: Source) -> Iterator[str]:
+    """Where the docstrings of a file link to."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, (*FUNCTION, ast.ClassDef, ast.Module)):
+            yield from LINK.findall(ast.get_docstring(node) or "")
+
+
+def module_of(source: Source) -> str:
+    """The name that a file is imported by."""
+    return source.name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def leads_somewhere(source: Source, target: str) -> bool:
+    """Whether *target* is a full name, or one in the module, in a class of it, or built in."""
+    module = namedAny(module_of(source))
+    inside = [value for value in vars(module).values() if isinstance(value, CLASS)]
+    return any(has(place, target) for place in (module, *inside, builtins)) or is_full(target)
+
+
+def has(place: object, dotted: str) -> bool:
+    """Whether *dotted* can be reached from *place*; fields that are only declared count."""
+    name, _, rest = dotted.partition(".")
+    if isinstance(place, InterfaceClass):
+        return not rest and name in place.names(all=True)
+    declared = name in getattr(place, "__annotations__", {})
+    found = hasattr(place, name) or declared
+    return found and (not rest or has(getattr(place, name, None), rest))
+
+
+def is_full(target: str) -> bool:
+    """Whether a module and an object in it can be found by *target*."""
+    try:
+        namedAny(target)
+    except (AttributeError, ImportError, ValueError):
+        return False
+    return True
 
 
 def caught(handler: ast.ExceptHandler) -> set[str]:
@@ -161,6 +207,17 @@ class StyleTests(SynchronousTestCase):
             and not ast.get_docstring(node)
         ]
         self.assertEqual(silent, [], "a docstring says what it is and why it exists")
+
+    def test_links_lead_somewhere(self) -> None:
+        """What a docstring links to is there."""
+        dead = [
+            f"{source.name}: {target}"
+            for source in SOURCES
+            if source.path.stem != "__main__"
+            for target in links(source)
+            if not leads_somewhere(source, target)
+        ]
+        self.assertEqual(dead, [], "a renamed thing takes the links to it along")
 
     def test_cancellation_is_not_swallowed(self) -> None:
         """In a coroutine CancelledError, which is an Exception, passes a broad ``except``."""
