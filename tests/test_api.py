@@ -317,7 +317,8 @@ class AnswerTests(ProxyCase):
 
     def test_the_body_is_unchanged(self) -> None:
         """Byte for byte."""
-        body = b' {"choices" : [ {"finish_reason":"stop","x":1.0} ] }\n'
+        message = b'"message" : {"role":"assistant","content":"\\u00e9"}'
+        body = b' {"choices" : [ {"finish_reason":"stop","x":1.0, %s} ] }\n' % message
         self.serve(self.fake("m", answer(body)))
         self.assertEqual(self.finish(self.ask()).body, body)
 
