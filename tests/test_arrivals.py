@@ -29,7 +29,7 @@ THERE = IPv4Address("TCP", "192.0.2.7", 50123)
 class Secured(StringTransport):
     """A connection with TLS."""
 
-    def setTcpNoDelay(self, enabled: bool) -> None:
+    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802
         pass
 
 
