@@ -18,7 +18,6 @@ from __future__ import annotations
 import base64
 import json
 import struct
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -86,7 +85,7 @@ class Seen:
 class Asked:
     """One request to a model."""
 
-    request: Request
+    request: Any
     body: dict[str, Any]
     seen: Seen
     gone: bool = False
@@ -288,17 +287,17 @@ def responses(asked: Asked) -> None:
     if not asked.streams:
         asked.send(whole)
         return
-    begun = {**whole, "status": "in_progress", "output": []}
+    begun: dict[str, Any] = {**whole, "status": "in_progress", "output": []}
     deltas = ({"type": "response.output_text.delta", "item_id": "i", "output_index": 0,
                "content_index": 0, "delta": word, "logprobs": []} for word in WORDS)  # fmt: skip
-    told = [{"type": "response.created", "response": begun}, *deltas,
+    told: list[dict[str, Any]] = [{"type": "response.created", "response": begun}, *deltas,
             {"type": "response.completed", "response": whole}]  # fmt: skip
     asked.finish(*(named_event({**each, "sequence_number": n}) for n, each in enumerate(told)))
 
 
 def named_event(value: dict[str, Any]) -> bytes:
     """An event with its name, as the Responses API has them."""
-    return b"event: " + value["type"].encode() + b"\n" + event(value)
+    return b"event: " + str(value["type"]).encode() + b"\n" + event(value)
 
 
 Behaviour = Callable[[Asked], None]
@@ -347,7 +346,7 @@ class Scripted(Resource):
         """What was seen."""
         return json.dumps(self._named(request).told()).encode()
 
-    def render_POST(self, request: Request) -> int | bytes:
+    def render_POST(self, request: Any) -> int | bytes:
         """A request to a model, or a test's word."""
         if request.path.startswith(b"/release/"):
             self._named(request).release()
@@ -376,4 +375,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -102,7 +102,11 @@ class AnswerTests(LiveCase):
             model="tools", messages=HELLO, tools=[FORECAST]
         )
         with request as stream:
-            parts = [e.arguments_delta for e in stream if e.type.endswith("arguments.delta")]
+            parts = [
+                event.arguments_delta
+                for event in stream
+                if event.type == "tool_calls.function.arguments.delta"
+            ]
             final = stream.get_final_completion()
         self.assertGreater(len(parts), 5)
         (call,) = final.choices[0].message.tool_calls or []

@@ -5,7 +5,6 @@ The proxy as a process: under load, at its end, and what it leaves on disk.
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 import stat
@@ -32,6 +31,11 @@ from tests.live_proxy import (
 from tests.live_streams import Stream, Streams
 from yallmp.core.exchange import Attempt, End
 from yallmp.core.record import Record, parse
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 CROWD = 1000
 #: Descriptors that a process may need for it: two for each stream, and some.
@@ -78,6 +82,8 @@ class LoadTests(LiveCase):
 
     def allow_descriptors(self) -> None:
         """Allow this process, and those that it starts, as many as the crowd needs."""
+        if not os.path.exists("/proc/self/fd"):
+            raise SkipTest("only Linux tells how many descriptors a process has")
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
             raise SkipTest(f"{DESCRIPTORS} descriptors are needed, {hard} allowed")
