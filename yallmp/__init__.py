@@ -1,5 +1,87 @@
 """
-yallmp, an LLM proxy.
+yallmp, an LLM proxy: one address for many models, and the next backend when one fails.
+
+This is the map.  ``docs/architecture.md`` tells how a request goes through it; a module
+imports from its own layer or one further down in this list, never upwards
+(``tests/test_layering.py``).
+
+**Started by:**
+
+- :mod:`yallmp.__main__`: ``yallmp`` and ``python -m yallmp``, and which command is meant
+- :mod:`yallmp.options`: the command line; loads the configuration, not the reactor
+- :mod:`yallmp.tap`: the only place where the parts meet
+
+**The process and its commands:**
+
+- :mod:`yallmp.daemon`: what starts before what, and how it stops
+- :mod:`yallmp.files`: the configuration, ``.env``, keys, certificates
+- :mod:`yallmp.check`: what a configuration means
+- :mod:`yallmp.replay`: sends a logged request again
+
+**What is served:**
+
+- :mod:`yallmp.front`: the root; ids, headers of ours, the way to the next two
+- :mod:`yallmp.api`: ``/v1/…`` and health, in Klein
+- :mod:`yallmp.admin`: ``/admin/…``, in Klein
+- :mod:`yallmp.persistence`: keeps registered models over restarts
+
+**One request:**
+
+- :mod:`yallmp.forwarding`: its route, its attempts, its answer
+- :mod:`yallmp.attempts`: one try of one backend
+- :mod:`yallmp.relay`: a streamed answer on its way, with backpressure and time
+- :mod:`yallmp.observers`: what becomes of its events: logs and lines
+
+**What touches the world, each one thing:**
+
+- clients: :mod:`~yallmp.channel` (HTTP, limits), :mod:`~yallmp.arrivals` (a request before
+  anything is known of it), :mod:`~yallmp.visits` (who asks), :mod:`~yallmp.downstream` (the
+  answer on its way out), :mod:`~yallmp.answers` (answers of our own),
+  :mod:`~yallmp.listening` (whether the address is free)
+- backends: :mod:`~yallmp.upstream` (one request), :mod:`~yallmp.bodies` (what comes back),
+  :mod:`~yallmp.wires` (connections), :mod:`~yallmp.certificates` (TLS), :mod:`~yallmp.names`
+  (DNS), :mod:`~yallmp.slots` (``max_in_flight``), :mod:`~yallmp.mock` (``mock_response``),
+  :mod:`~yallmp.report` (what an attempt tells of itself)
+- records: :mod:`~yallmp.recorder` (hands them over), :mod:`~yallmp.recorder_process` (the
+  second process, seen from the first), :mod:`~yallmp.recorder_child` (the second process),
+  :mod:`~yallmp.record_files`, :mod:`~yallmp.partfile` (the files in it),
+  :mod:`~yallmp.losses` (what could not be kept)
+- :mod:`~yallmp.daemonlog`: the daemon's own log
+- :mod:`~yallmp.playback`: sends and shows, for ``replay``
+
+**How backends speak** (pure): :mod:`yallmp.api_types`, the table of dialects, and OpenAI's:
+:mod:`~yallmp.api_types.openai`, :mod:`~yallmp.api_types.openai_whole` (whole answers),
+:mod:`~yallmp.api_types.openai_streams`, :mod:`~yallmp.api_types.openai_shapes`.
+:mod:`yallmp.interfaces` says what may have a second implementation.
+
+**Decisions and values** (pure: no Twisted, no clock, no files):
+
+- failover: :mod:`~yallmp.core.verdicts` (the decision table), :mod:`~yallmp.core.problems`
+  and :mod:`~yallmp.core.told` (what went wrong), :mod:`~yallmp.core.routing`,
+  :mod:`~yallmp.core.gate` (what of a stream may go on), :mod:`~yallmp.core.replies` (what
+  the client is told)
+- requests and answers: :mod:`~yallmp.core.asked`, :mod:`~yallmp.core.call`,
+  :mod:`~yallmp.core.jsonbody`, :mod:`~yallmp.core.headers`, :mod:`~yallmp.core.sse`,
+  :mod:`~yallmp.core.inflate`
+- who may do what: :mod:`~yallmp.core.access`, :mod:`~yallmp.core.visit`,
+  :mod:`~yallmp.core.addresses`, :mod:`~yallmp.core.failures`
+- what is configured: :mod:`~yallmp.core.settings` and :mod:`~yallmp.core.backend` (the
+  values), :mod:`~yallmp.core.catalog` (names), :mod:`~yallmp.core.registry` (what is in
+  force now), :mod:`~yallmp.core.registration`
+- reading the file: :mod:`~yallmp.core.config`, :mod:`~yallmp.core.schema` (every setting),
+  :mod:`~yallmp.core.sections`, :mod:`~yallmp.core.entries`, :mod:`~yallmp.core.destination`,
+  :mod:`~yallmp.core.apikeys`, :mod:`~yallmp.core.fallbacklists`,
+  :mod:`~yallmp.core.references`, :mod:`~yallmp.core.litellm`, :mod:`~yallmp.core.providers`,
+  :mod:`~yallmp.core.kinds`, :mod:`~yallmp.core.wirekinds`, :mod:`~yallmp.core.reading`,
+  :mod:`~yallmp.core.environment`, :mod:`~yallmp.core.yamltree`, :mod:`~yallmp.core.findings`
+- records: :mod:`~yallmp.core.exchange` (the events), :mod:`~yallmp.core.record`,
+  :mod:`~yallmp.core.recorded`, :mod:`~yallmp.core.recalled`, :mod:`~yallmp.core.recordframe`
+  (the format), :mod:`~yallmp.core.backlog`, :mod:`~yallmp.core.frames` (on their way),
+  :mod:`~yallmp.core.retention`, :mod:`~yallmp.core.resend` and :mod:`~yallmp.core.curl`
+  (replay)
+- secrets: :mod:`~yallmp.core.masking`, :mod:`~yallmp.core.maskers`,
+  :mod:`~yallmp.core.secrets`, :mod:`~yallmp.core.secretnames`, :mod:`~yallmp.core.escapes`
+- :mod:`~yallmp.core.errors`: every error of ours, its status and its code
 """
 
 __version__ = "0.1.0"
