@@ -20,10 +20,12 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
+from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from yallmp import __version__
 from yallmp.forwarding import Forwarding
+from yallmp.listening import remedy
 from yallmp.wires import Wires
 
 #: How long the last answers may take to leave after the drain, in seconds.
@@ -40,6 +42,19 @@ class Draining:
     def __call__(self) -> bool:
         """Whether it is."""
         return self.value
+
+
+class CannotListen(SystemExit, Exception):
+    """
+    Ends the process at its start, with status 1; the message says why.
+
+    It is an ``Exception`` so that twistd tells the process that waits for the daemon, and
+    removes the PID file; it is a ``SystemExit`` so that nobody gets a traceback.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = 1
 
 
 class Daemon(Service):
@@ -75,7 +90,8 @@ class Daemon(Service):
         self._drain_timeout = drain_timeout
         self._sayings = sayings
         self._log_observer = log_observer
-        self._port: Deferred[IListeningPort] | None = None
+        self._port: Deferred[IListeningPort | None] | None = None
+        self._deaf: str | None = None
 
     def setServiceParent(self, parent: Any) -> None:
         """Join twistd's application; its logger looks there for the observer to use."""
@@ -86,12 +102,16 @@ class Daemon(Service):
     def privilegedStartService(self) -> None:
         """Bind, while a port below 1024 may still be bound."""
         os.umask(0o077)
-        self._port = self._endpoint.listen(self._site)
-        self._port.addErrback(self._cannot_listen)
+        port: Deferred[IListeningPort] = self._endpoint.listen(self._site)
+        self._port = port.addErrback(self._cannot_listen)
+        if self._deaf is not None:
+            raise CannotListen(self._deaf)
 
-    def _cannot_listen(self, failure: Any) -> None:
-        _log.critical("cannot listen: {reason}", reason=failure.getErrorMessage())
-        raise SystemExit(1)
+    def _cannot_listen(self, failure: Failure) -> None:
+        """Nobody can reach us; an endpoint may find that out only when the reactor runs."""
+        self._deaf = remedy(failure.value)
+        _log.critical("cannot listen: {reason}", reason=self._deaf)
+        self._reactor.callWhenRunning(self._reactor.stop)
 
     def startService(self) -> None:
         """Start everything."""

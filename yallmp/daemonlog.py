@@ -90,6 +90,10 @@ def _level(event: LogEvent) -> str:
     return "-" if level is None else str(level.name)
 
 
+class LogFileError(Exception):
+    """The daemon's own log cannot be written; the message is one line that says what to do."""
+
+
 @frozen
 class Output:
     """
@@ -109,11 +113,27 @@ class Output:
         return cls(name if name == "-" else os.path.abspath(os.path.join(_folder(options), name)))
 
     def observer(self, logging: Logging, masker: Callable[[], Masker]) -> ILogObserver | None:
-        """What writes the daemon's log there; ``None`` to leave it to twistd."""
+        """
+        What writes the daemon's log there; ``None`` to leave it to twistd.
+
+        :raises LogFileError: the file cannot be written.
+        """
         if self.path is None:
             return None
-        outfile = sys.stdout if self.path == "-" else LogFile.fromFullPath(self.path)
+        outfile = sys.stdout if self.path == "-" else _opened(self.path)
         return daemon_log(outfile, masker, style=logging.format, level=logging.level)
+
+
+def _opened(path: str) -> IO[Any]:
+    """The file at *path*; a new one is its owner's alone, an old one stays as it is."""
+    try:
+        mode = None if os.path.exists(path) else 0o600
+        file: IO[Any] = LogFile.fromFullPath(path, defaultMode=mode)
+    except OSError as error:
+        raise LogFileError(
+            f"the log {path} cannot be written ({error.strerror}); choose another (--logfile)"
+        ) from None
+    return file
 
 
 def _folder(options: Mapping[str, Any]) -> str:

@@ -1,5 +1,5 @@
 """
-Whether we may listen where we are told to, found out before anything else is started.
+Where we listen: whether we may, found out before anything else is started, and how.
 
 twistd binds after it has become a daemon, when nobody reads what went wrong.
 """
@@ -9,8 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from typing import Any
+
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
+from twisted.internet.interfaces import IStreamServerEndpoint
 
 from yallmp.core.settings import Server
+
+#: Connections that may wait to be accepted; the system drops more, and clients lose a second.
+BACKLOG = 4096
 
 
 class ListeningError(Exception):
@@ -24,21 +31,60 @@ _REMEDIES = {
 }
 
 
+def remedy(error: BaseException | None) -> str:
+    """What *error*, raised on listening, means and what to do."""
+    known = getattr(error, "socketError", error)  # Twisted wraps the system's error
+    number = getattr(known, "errno", None)
+    return _REMEDIES.get(number or 0, getattr(known, "strerror", None) or str(known))
+
+
 def check_listening(server: Server) -> None:
     """
     Bind where *server* says, and let go again.
 
     :raises ListeningError: it cannot be done.
     """
+    host = _host(server)
     if server.listen is not None or server.port == 0:
         return
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         if os.name == "posix":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((server.host, server.port))
+            probe.bind((host, server.port))
             probe.listen(1)
-        except OSError as error:
-            why = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
-            raise ListeningError(f"cannot listen on {server.host}:{server.port}: {why}") from None
+        except (OSError, UnicodeError) as error:
+            shown = f"[{host}]" if ":" in host else host
+            raise ListeningError(
+                f"cannot listen on {shown}:{server.port}: {remedy(error)}"
+            ) from None
+
+
+def endpoint_for(server: Server, reactor: Any) -> IStreamServerEndpoint:
+    """
+    What listens where *server* says.
+
+    :raises ListeningError: ``listen`` is not an endpoint that Twisted can make here.
+    """
+    host = _host(server)
+    if server.listen is None:
+        kind = TCP6ServerEndpoint if ":" in host else TCP4ServerEndpoint
+        return kind(reactor, server.port, BACKLOG, interface=host)
+    try:
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, server.listen)
+    except Exception as error:
+        raise ListeningError(_no_endpoint(server.listen, error)) from None
+    return endpoint
+
+
+def _no_endpoint(listen: str, error: Exception) -> str:
+    said = str(error) or type(error).__name__
+    if listen.startswith("systemd:") and isinstance(error, LookupError):
+        said = "systemd passed no such socket to this process"
+    return f"general_settings.server.listen: {listen!r} cannot be used: {said}"
+
+
+def _host(server: Server) -> str:
+    """The address, of an IPv6 one what is between the brackets."""
+    return server.host.removeprefix("[").removesuffix("]")

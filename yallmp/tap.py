@@ -13,7 +13,6 @@ from typing import Any
 from attrs import evolve, frozen
 from twisted.application.service import IService
 from twisted.internet import reactor as real_reactor
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
 from twisted.internet.interfaces import IHostnameResolver
 from twisted.logger import Logger, LogPublisher
 
@@ -30,10 +29,10 @@ from yallmp.core.maskers import Maskers
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Limits
 from yallmp.daemon import Daemon, Draining
-from yallmp.daemonlog import Output
+from yallmp.daemonlog import LogFileError, Output
 from yallmp.forwarding import Forwarding, Tools
 from yallmp.front import Front
-from yallmp.listening import ListeningError, check_listening
+from yallmp.listening import ListeningError, check_listening, endpoint_for
 from yallmp.mock import MockAgent
 from yallmp.names import Names, ResolvingReactor
 from yallmp.observers import AccessLine, ErrorLogs, RequestLogs
@@ -44,10 +43,7 @@ from yallmp.upstream import AgentFor, Upstream
 from yallmp.wires import Wire, Wires
 
 #: What keeps the daemon from starting and its user can mend; the message says how.
-CANNOT_START = (ConfigError, ListeningError, RecorderError)
-
-#: Connections that may wait to be accepted; the system drops more, and clients lose a second.
-BACKLOG = 4096
+CANNOT_START = (ConfigError, ListeningError, LogFileError, RecorderError)
 
 
 @frozen
@@ -140,6 +136,7 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
     :param output: where the daemon's own log goes.
     :raises RecorderError: records cannot be written.
     :raises ListeningError: the address is taken, or not ours.
+    :raises LogFileError: the daemon's own log cannot be written.
     :raises ConfigError: the models that were kept cannot be used.
     """
     check_directory(config.logging.directory)
@@ -166,7 +163,7 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         publisher.addObserver(observer)
     return Daemon(
         reactor,
-        _endpoint(config, reactor),
+        endpoint_for(config.server, reactor),
         parts.site,
         parts.forwarding,
         parts.wires,
@@ -188,11 +185,3 @@ def _recorder(config: Config, reactor: Any) -> Recorder:
         queue_bytes=logging.queue_bytes,
         log=Logger(namespace="yallmp.recorder"),
     )
-
-
-def _endpoint(config: Config, reactor: Any) -> Any:
-    server = config.server
-    if server.listen:
-        return serverFromString(reactor, server.listen)
-    kind = TCP6ServerEndpoint if ":" in server.host else TCP4ServerEndpoint
-    return kind(reactor, server.port, BACKLOG, interface=server.host)
