@@ -1,0 +1,166 @@
+"""Whether we may listen somewhere, and the line that is said if not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any
+
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint
+from twisted.internet.error import CannotListenError
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from yallmp.core.settings import Server
+from yallmp.listening import ListeningError, check_listening, endpoint_for, remedy
+
+
+class Refused:
+    """A socket that may not be bound, as for a port below 1024."""
+
+    def __init__(self, number: int) -> None:
+        self.error = OSError(number, os.strerror(number))
+
+    def __call__(self, *args: Any) -> Refused:
+        return self
+
+    def __enter__(self) -> Refused:
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        pass
+
+    def setsockopt(self, *args: Any) -> None:
+        pass
+
+    def bind(self, address: Any) -> None:
+        raise self.error
+
+
+def taken(case: SynchronousTestCase, family: int = socket.AF_INET, host: str = "127.0.0.1") -> int:
+    """A port on which somebody listens until the test is over."""
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    case.addCleanup(listener.close)
+    listener.bind((host, 0))
+    listener.listen(1)
+    port: int = listener.getsockname()[1]
+    return port
+
+
+class CheckTests(SynchronousTestCase):
+    """Asking the system."""
+
+    def refusal(self, server: Server) -> str:
+        """What is said of *server*, which cannot be had; one line."""
+        said = str(self.assertRaises(ListeningError, check_listening, server))
+        self.assertNotIn("\n", said)
+        return said
+
+    def test_a_free_port(self) -> None:
+        """Nothing is said, and the port is free afterwards."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        check_listening(Server(port=port))
+        check_listening(Server(port=port))
+        check_listening(Server("localhost", port))
+
+    def test_a_port_in_use(self) -> None:
+        """The address, and both ways out."""
+        port = taken(self)
+        said = self.refusal(Server(port=port))
+        self.assertIn(f"127.0.0.1:{port}", said)
+        self.assertIn("another program", said)
+        self.assertIn("--port", said)
+
+    def test_a_port_in_use_on_ipv6(self) -> None:
+        """With and without brackets, which stand around it in what is said."""
+        try:
+            port = taken(self, socket.AF_INET6, "::1")
+        except OSError as error:
+            self.skipTest(f"this machine has no IPv6: {error}")
+        for host in ("::1", "[::1]"):
+            self.assertIn(f"on [::1]:{port}: another program", self.refusal(Server(host, port)))
+
+    def test_a_port_that_needs_root(self) -> None:
+        """The remedy is a higher one."""
+        self.patch(socket, "socket", Refused(errno.EACCES))
+        self.assertIn("127.0.0.1:80: a port below 1024 needs root", self.refusal(Server(port=80)))
+
+    def test_other_reasons(self) -> None:
+        """In the system's words."""
+        self.patch(socket, "socket", Refused(errno.ENOBUFS))
+        self.assertIn(os.strerror(errno.ENOBUFS), self.refusal(Server()))
+
+    def test_an_address_of_another_machine(self) -> None:
+        """The remedy is one of this machine's own."""
+        self.assertIn("--host", self.refusal(Server("192.0.2.1", 8000)))
+
+    def test_names_that_are_none(self) -> None:
+        """Unknown, or not even possible."""
+        for host in ("host.invalid", "a..b", "x" * 70 + ".example"):
+            self.assertIn(f"cannot listen on {host}:8000: ", self.refusal(Server(host)))
+
+    def test_what_is_not_asked(self) -> None:
+        """Any port, and what only Twisted understands."""
+        self.patch(socket, "socket", Refused(errno.EACCES))
+        check_listening(Server(port=0))
+        check_listening(Server(listen="unix:/run/yallmp.sock"))
+
+
+class EndpointTests(SynchronousTestCase):
+    """What listens."""
+
+    def listened(self, server: Server) -> tuple[str, int]:
+        """Where a reactor is asked to listen."""
+        reactor = MemoryReactorClock()
+        endpoint_for(server, reactor).listen(None)
+        ((port, _, backlog, interface),) = reactor.tcpServers
+        self.assertGreater(backlog, 1000)
+        return (interface, port)
+
+    def test_host_and_port(self) -> None:
+        """IPv4, a name, IPv6 with and without brackets."""
+        for host, kind in (
+            ("127.0.0.1", TCP4ServerEndpoint),
+            ("localhost", TCP4ServerEndpoint),
+            ("::1", TCP6ServerEndpoint),
+            ("[::1]", TCP6ServerEndpoint),
+        ):
+            self.assertIsInstance(endpoint_for(Server(host), None), kind)
+            self.assertEqual(self.listened(Server(host)), (host.strip("[]"), 8000))
+
+    def test_an_endpoint_of_twisted(self) -> None:
+        """It wins over host and port."""
+        found = endpoint_for(Server(listen="unix:/run/yallmp.sock"), MemoryReactorClock())
+        self.assertIsInstance(found, UNIXServerEndpoint)
+
+    def test_endpoints_that_are_none(self) -> None:
+        """A line that names the setting and what is wrong, whatever Twisted raised."""
+        for listen in ("bogus:80", "tcp:port", "tcp:80:nonsense=1", "8000", "tcp", ":", "unix"):
+            server = Server(listen=listen)
+            said = str(
+                self.assertRaises(ListeningError, endpoint_for, server, MemoryReactorClock())
+            )
+            self.assertIn(f"general_settings.server.listen: {listen!r} cannot be used", said)
+            self.assertNotIn("\n", said)
+
+    def test_a_socket_that_systemd_did_not_pass(self) -> None:
+        """What to look for."""
+        server = Server(listen="systemd:domain=INET:index=0")
+        said = str(self.assertRaises(ListeningError, endpoint_for, server, MemoryReactorClock()))
+        self.assertIn("systemd passed no such socket", said)
+
+
+class RemedyTests(SynchronousTestCase):
+    """What an error means."""
+
+    def test_twisteds_error(self) -> None:
+        """What the system said is inside."""
+        inside = OSError(errno.EADDRINUSE, "Address already in use")
+        self.assertIn("another program", remedy(CannotListenError("127.0.0.1", 80, inside)))
+
+    def test_any_other(self) -> None:
+        """Its own words."""
+        self.assertEqual(remedy(ValueError("no")), "no")
