@@ -17,6 +17,7 @@ from typing import Any
 import openai
 from twisted.trial.unittest import SkipTest
 
+from tests.fakes import DONE
 from tests.live_backend import FLOOD, TEXT, WORDS
 from tests.live_proxy import (
     CLIENT_KEY,
@@ -29,7 +30,7 @@ from tests.live_proxy import (
     settled,
 )
 from tests.live_streams import Stream, Streams
-from yallmp.core.exchange import Attempt, End
+from yallmp.core.exchange import Attempt, End, Read
 from yallmp.core.record import Record, parse
 
 try:
@@ -247,6 +248,16 @@ class RecordTests(LiveCase):
         for path in self.proxy.files("**/*"):
             expected = 0o700 if path.is_dir() else 0o600
             self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), expected, path.name)
+
+    def test_a_stream_is_recorded_to_its_last_byte(self) -> None:
+        """All that the backend sent is there, what came with its end included."""
+        proxy = self.own_proxy()
+        list(self.ask(stream=True))
+        eventually(lambda: self.outcomes() == {"success": 1}, "a record")
+        (log,) = proxy.files("requests/*.log")
+        reads = b"".join(e.data for e in record(log).events if isinstance(e, Read))
+        self.assertTrue(reads.endswith(DONE), reads)
+        self.assertEqual(len(reads), self.seen()["sent"])
 
     def test_a_record_is_sent_again(self) -> None:
         """``yallmp replay`` asks the proxy that wrote it, and prints the stream."""

@@ -127,7 +127,9 @@ class Relay:
             self._follow(self.gate.feed(self.decode(data)))
         finally:
             self.heard(data)
-        if not self.gate.over and not self._paused:
+        if self.gate.over:
+            self._body.finish()  # last: whoever waits for the end goes on at once
+        elif not self._paused:
             self._watch(self.clock.seconds())
 
     def _follow(self, release: Release) -> None:
@@ -149,8 +151,8 @@ class Relay:
         if release.problem is not None:
             raise AttemptFailed(release.problem)
         if release.done:
-            self._body.finish()
-        elif self.gate.inspector.expects_no_more and self._tail is None:
+            return
+        if self.gate.inspector.expects_no_more and self._tail is None:
             tail = self.patience.seconds("tail_timeout")
             self._tail = self.clock.callLater(tail, self._complete)
         elif release.alive and not self.gate.committed:
@@ -160,6 +162,7 @@ class Relay:
         """The answer is whole, and its formal end did not come: it gets ours."""
         self._tail = None
         self._follow(self.gate.complete())
+        self._body.finish()
 
     def _stop_tail(self) -> None:
         tail, self._tail = self._tail, None
