@@ -9,6 +9,7 @@ signal does not wait.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -16,14 +17,16 @@ from typing import Any
 
 from attrs import define
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from yallmp import __version__
+from yallmp.arrivals import authority
 from yallmp.forwarding import Forwarding
 from yallmp.listening import remedy
 from yallmp.wires import Wires
@@ -92,6 +95,9 @@ class Daemon(Service):
         self._log_observer = log_observer
         self._port: Deferred[IListeningPort | None] | None = None
         self._deaf: str | None = None
+        self._signals = 0
+        self._patience = math.inf
+        self._under_way: Deferred[None] = succeed(None)
 
     def setServiceParent(self, parent: Any) -> None:
         """Join twistd's application; its logger looks there for the observer to use."""
@@ -126,12 +132,8 @@ class Daemon(Service):
 
     def _say_where(self, port: Any) -> Any:
         if port is not None:
-            where = port.getHost()
-            host, number = getattr(where, "host", ""), getattr(where, "port", where)
-            _log.info(
-                "yallmp {version} listens on {host}:{port}",
-                version=__version__, host=f"[{host}]" if ":" in host else host, port=number,
-            )  # fmt: skip
+            where = _shown(port.getHost())
+            _log.info("yallmp {version} listens on {where}", version=__version__, where=where)
         return port
 
     def _handle_signals(self) -> None:
@@ -140,10 +142,14 @@ class Daemon(Service):
             signal.signal(number, self._signalled)
 
     def _signalled(self, number: int, frame: object) -> None:
-        if self._draining():
-            self._reactor.callFromThread(self._forwarding.shut_down)
-        else:
-            self._reactor.callFromThread(self._reactor.stop)
+        again = self._signals or self._draining()
+        self._signals += 1
+        self._reactor.callFromThread(self._hurry if again else self._reactor.stop)
+
+    def _hurry(self) -> None:
+        """End what is under way now: somebody does not want to wait."""
+        self._patience = 0.0
+        self._under_way.cancel()
 
     async def _stop(self) -> None:
         self._draining.value = True
@@ -161,17 +167,25 @@ class Daemon(Service):
 
     async def _drain(self) -> None:
         """Wait for what is under way; end what takes too long."""
-        idle = self._forwarding.idle()
-        seconds = self._drain_timeout()
-        await DeferredList([idle.addTimeout(seconds, self._reactor)], consumeErrors=True)
+        await self._idle_within(min(self._drain_timeout(), self._patience))
         self._forwarding.shut_down()
-        last = self._forwarding.idle().addTimeout(LAST_ANSWERS, self._reactor)
-        await DeferredList([last], consumeErrors=True)
+        await self._idle_within(LAST_ANSWERS)
+
+    async def _idle_within(self, seconds: float) -> None:
+        self._under_way = self._forwarding.idle().addTimeout(seconds, self._reactor)
+        await DeferredList([self._under_way], consumeErrors=True)
 
     def stopService(self) -> Deferred[None]:
         """Fires when everything is over."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
+
+
+def _shown(address: IAddress) -> str:
+    """Where we listen, for the log."""
+    if isinstance(address, UNIXAddress):
+        return f"unix:{os.fsdecode(address.name or b'')}"
+    return authority(address)
 
 
 async def _stopped(service: IService) -> None:

@@ -213,6 +213,7 @@ class Wires:
         done: Deferred[Any] = Deferred()
         done.callback(None)
         for pool in pools:
+            pool.cachedConnectionTimeout = 0  # for those that come back later
             done.addCallback(lambda _, each: each.closeCachedConnections(), pool)
         return done
 

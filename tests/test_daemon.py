@@ -1,0 +1,456 @@
+"""The life of the process: in which order it starts and stops, and what a stop does to requests."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from errno import EADDRINUSE
+from typing import Any
+
+from twisted.application.service import MultiService, Service
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.logger import ILogObserver, globalLogPublisher
+from twisted.python.components import Componentized
+from zope.interface import implementer
+
+from tests.fakes import GOOD_STREAM, ROLE, Got, ProxyCase, chunk, good, silent, stream
+from yallmp.core.exchange import End
+from yallmp.daemon import LAST_ANSWERS, CannotListen, Daemon
+from yallmp.downstream import LAST_WORDS
+
+HERE = IPv4Address("TCP", "127.0.0.1", 8000)
+
+
+class Life:
+    """The reactor of a daemon on a network in memory; ``stop`` stops the daemon's service."""
+
+    def __init__(self, case: DaemonCase) -> None:
+        self.case = case
+        self.callLater = case.net.callLater
+        self.seconds = case.net.seconds
+
+    def callWhenRunning(self, work: Callable[[], None]) -> None:  # noqa: N802
+        self.case.when_running.append(work)
+
+    def callFromThread(self, work: Callable[[], None]) -> None:  # noqa: N802
+        self.case.from_threads.append(work)
+
+    def stop(self) -> None:
+        self.case.happened.append("reactor stops")
+
+
+class Port:
+    """A listening port."""
+
+    def __init__(self, case: DaemonCase, address: Any) -> None:
+        self.case = case
+        self.address = address
+        self.closing: Deferred[None] | None = None
+
+    def getHost(self) -> Any:  # noqa: N802
+        return self.address
+
+    def stopListening(self) -> Deferred[None] | None:  # noqa: N802
+        self.case.happened.append("port closes")
+        self.case.close_port()
+        return self.closing
+
+
+class Endpoint:
+    """Listens on the network in memory."""
+
+    def __init__(self, case: DaemonCase, address: Any = HERE) -> None:
+        self.case = case
+        self.port = Port(case, address)
+
+    def listen(self, site: Any) -> Deferred[Any]:
+        self.case.happened.append("port opens")
+        self.case.net.listen("127.0.0.1", 8000, site)
+        return succeed(self.port)
+
+
+class Failing:
+    """Cannot listen; says so when it is told to."""
+
+    def __init__(self) -> None:
+        self.result: Deferred[Any] = Deferred()
+        self.error = CannotListenError("127.0.0.1", 8000, OSError(EADDRINUSE, "in use"))
+
+    def listen(self, site: Any) -> Deferred[Any]:
+        return self.result
+
+
+class Told(Service):
+    """A service that tells when it starts and stops; its stop may take time."""
+
+    def __init__(self, name: str, happened: list[str]) -> None:
+        self.told_as = name
+        self.happened = happened
+        self.stopping: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        super().startService()
+        self.happened.append(f"{self.told_as} starts")
+
+    def stopService(self) -> Deferred[None] | None:
+        super().stopService()
+        self.happened.append(f"{self.told_as} stops")
+        return self.stopping
+
+
+class DaemonCase(ProxyCase):
+    """A daemon with a real proxy in it, on a network in memory."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.happened: list[str] = []
+        self.when_running: list[Callable[[], None]] = []
+        self.from_threads: list[Callable[[], None]] = []
+        self.handlers: dict[int, Any] = {}
+        self.lines: list[Any] = []
+        self.recorder = Told("recorder", self.happened)
+        self.patch(signal, "signal", self.handlers.__setitem__)
+        self.addCleanup(os.umask, os.umask(0o022))
+        globalLogPublisher.addObserver(self.lines.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.lines.append)
+
+    def daemon_of(self, endpoint: Any, **settings: Any) -> Daemon:
+        """A daemon with the parts of ``serve``."""
+        assert self.parts is not None
+        parts = self.parts
+        wires = self.parts.wires
+        close = wires.close
+        self.patch(wires, "close", lambda: self.happened.append("connections close") or close())
+        return Daemon(
+            Life(self), endpoint, parts.site, parts.forwarding, wires, [self.recorder],
+            parts.draining, lambda: parts.registry.catalog.config.drain_timeout, **settings,
+        )  # fmt: skip
+
+    def close_port(self) -> None:
+        """Nobody listens for clients any more."""
+        self.net.servers.pop(("127.0.0.1", 8000)).doStop()
+
+    def prepare(self, *backends: Any, **settings: Any) -> None:
+        """Make the parts of a proxy, which does not listen yet."""
+        self.serve(*backends, **settings)
+        self.close_port()
+
+    def start(self, *backends: Any, **settings: Any) -> Daemon:
+        """Start a daemon with *backends*, as twistd does."""
+        self.prepare(*backends, **settings)
+        self.endpoint = Endpoint(self)
+        self.daemon = self.daemon_of(self.endpoint)
+        self.daemon.privilegedStartService()
+        self.daemon.startService()
+        return self.daemon
+
+    def stop(self) -> Deferred[None]:
+        """Stop it."""
+        stopped = self.daemon.stopService()
+        self.net.pump()
+        return stopped
+
+    def said(self, level: str = "info") -> list[str]:
+        """What it said at one level."""
+        return [
+            event["log_format"].format(**event)
+            for event in self.lines
+            if event.get("log_namespace") == "yallmp.daemon" and event["log_level"].name == level
+        ]
+
+    def signalled(self, number: int = signal.SIGTERM) -> None:
+        """A signal comes; what it asks for happens at the reactor's next turn."""
+        self.handlers[number](number, None)
+
+    def turn(self) -> None:
+        """The reactor does what threads and signals asked for."""
+        work, self.from_threads = self.from_threads, []
+        for each in work:
+            each()
+
+    @property
+    def outcomes(self) -> list[str]:
+        """How exchanges of the API ended."""
+        return [end.outcome for end in self.events_told(End)]
+
+
+class StartTests(DaemonCase):
+    """Starting."""
+
+    def test_the_port_opens_while_it_may(self) -> None:
+        """Binding is for root; the rest starts when that is given up."""
+        self.prepare(self.fake("m"))
+        daemon = self.daemon_of(Endpoint(self))
+        daemon.privilegedStartService()
+        self.assertEqual(self.happened, ["port opens"])
+        daemon.startService()
+        self.assertEqual(self.happened, ["port opens", "recorder starts"])
+        self.assertTrue(daemon.running)
+
+    def test_files_are_for_their_owner(self) -> None:
+        """Also in the foreground, where twistd leaves the mask as it is."""
+        self.start(self.fake("m"))
+        self.assertEqual(os.umask(0o022), 0o077)
+
+    def test_it_says_where_it_listens(self) -> None:
+        """As one would write it."""
+        backend = self.fake("m")
+        for address, shown in (
+            (HERE, "127.0.0.1:8000"),
+            (IPv6Address("TCP", "::1", 8000), "[::1]:8000"),
+            (UNIXAddress(b"/run/y.sock"), "unix:/run/y.sock"),
+        ):
+            self.lines.clear()
+            self.prepare(backend)
+            daemon = self.daemon_of(Endpoint(self, address))
+            daemon.privilegedStartService()
+            daemon.startService()
+            (line,) = self.said()
+            self.assertTrue(line.endswith(f" listens on {shown}"), line)
+            self.close_port()
+
+    def test_its_owner_is_told(self) -> None:
+        """Notices of the configuration, each at its level; braces in them are braces."""
+        self.prepare(self.fake("m"))
+        sayings = [("warning", "look at {this}"), ("info", "so you know")]
+        self.daemon_of(Endpoint(self), sayings=sayings).startService()
+        texts = {e["log_level"].name: e["text"] for e in self.lines if "text" in e}
+        self.assertEqual(texts, {"warn": "look at {this}", "info": "so you know"})
+
+    def test_its_log_is_the_applications(self) -> None:
+        """twistd looks for the observer there; any other parent has no use for it."""
+
+        @implementer(ILogObserver)
+        class Observer:
+            def __call__(self, event: Any) -> None:
+                pass
+
+        class Application(MultiService, Componentized):
+            def __init__(self) -> None:
+                MultiService.__init__(self)
+                Componentized.__init__(self)
+
+        self.prepare(self.fake("m"))
+        observer, application = Observer(), Application()
+        self.daemon_of(Endpoint(self), log_observer=observer).setServiceParent(application)
+        self.assertIs(application.getComponent(ILogObserver), observer)
+        self.daemon_of(Endpoint(self)).setServiceParent(MultiService())
+
+
+class DeafTests(DaemonCase):
+    """It cannot listen, though that could not be known before."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.prepare(self.fake("m"))
+        self.failing = Failing()
+        self.daemon = self.daemon_of(self.failing)
+
+    def test_known_at_once(self) -> None:
+        """The process ends: status 1, no traceback, and twistd is told why."""
+        self.failing.result = fail(self.failing.error)
+        error = self.assertRaises(CannotListen, self.daemon.privilegedStartService)
+        self.assertEqual(error.code, 1)
+        self.assertIsInstance(error, SystemExit)
+        self.assertIsInstance(error, Exception)
+        self.assertIn("another program", str(error))
+        self.assertIn("another program", self.said("critical")[0])
+
+    def test_known_later(self) -> None:
+        """The reactor is stopped as soon as it runs, and the stop has nothing to close."""
+        self.daemon.privilegedStartService()
+        self.daemon.startService()
+        self.failing.result.errback(self.failing.error)
+        for work in self.when_running:
+            work()
+        self.assertIn("reactor stops", self.happened)
+        self.successResultOf(self.stop())
+        self.assertNotIn("port closes", self.happened)
+
+
+class StopTests(DaemonCase):
+    """Stopping."""
+
+    def test_nothing_under_way(self) -> None:
+        """It is immediate, and in order."""
+        self.start(self.fake("m"))
+        self.finish(self.ask())
+        self.happened.clear()
+        self.successResultOf(self.stop())
+        self.assertEqual(self.happened, ["port closes", "recorder stops", "connections close"])
+        self.assertFalse(self.daemon.running)
+
+    def test_connections_to_backends_are_closed(self) -> None:
+        """Those that are kept for the next request."""
+        self.start(self.fake("m"))
+        self.finish(self.ask())
+        self.assertEqual(len([e for e in self.net.ends if e.host.port == 80]), 1)
+        self.stop()
+        self.net.pump()
+        self.assertEqual([e for e in self.net.ends if e.host.port == 80], [])
+
+    def test_each_waits_for_the_one_before(self) -> None:
+        """The port, the requests, the records, the connections."""
+        self.start(self.fake("m", silent), drain_timeout=3.0)
+        self.endpoint.port.closing = Deferred()
+        self.recorder.stopping = Deferred()
+        got = self.ask()
+        self.happened.clear()
+        stopped = self.stop()
+        self.net.pass_time(5)
+        self.assertEqual(self.happened, ["port closes"])
+        self.endpoint.port.closing.callback(None)
+        self.finish(got)
+        self.assertEqual(self.happened, ["port closes", "recorder stops"])
+        self.assertNoResult(stopped)
+        self.recorder.stopping.callback(None)
+        self.net.pump()
+        self.successResultOf(stopped)
+        self.assertEqual(self.happened[-1], "connections close")
+
+    def test_requests_may_finish(self) -> None:
+        """No new connection is taken, and what is under way ends as if nothing were."""
+        asked: list[Any] = []
+        self.start(self.fake("m", asked.append))
+        got = self.ask(stream=True)
+        stopped = self.stop()
+        self.net.pass_time(10)
+        self.assertNoResult(stopped)
+        stream(GOOD_STREAM)(*asked)
+        self.finish(got)
+        self.assertEqual((got.text, got.events[-1], got.clean), ("Hello", "[DONE]", True))
+        self.successResultOf(stopped)
+        self.assertEqual(self.outcomes, ["success"])
+        self.assertNotIn(("127.0.0.1", 8000), self.net.servers)
+
+    def test_streams_that_take_too_long(self) -> None:
+        """After ``drain_timeout`` each ends with the event that says why."""
+        self.start(self.fake("m", stream([ROLE, chunk("Hel")], end="hang")), drain_timeout=5.0)
+        got = self.ask(stream=True)
+        stopped = self.stop()
+        self.net.pass_time(4.9)
+        self.assertFalse(got.over)
+        self.net.pass_time(0.2)
+        self.assertEqual(got.events[-1]["error"]["code"], "proxy_shutdown")
+        self.assertFalse(got.clean)
+        self.successResultOf(stopped)
+        self.assertEqual(self.outcomes, ["shutdown"])
+
+    def test_requests_that_take_too_long(self) -> None:
+        """Nothing was sent yet: 503, and that it is worth another try."""
+        self.start(self.fake("m", silent), drain_timeout=5.0)
+        got = self.ask()
+        stopped = self.stop()
+        self.net.pass_time(5.1)
+        self.assertEqual((got.status, got.json["error"]["code"]), (503, "proxy_shutdown"))
+        self.assertEqual(got.header("retry-after"), "1")
+        self.successResultOf(stopped)
+        self.assertEqual(len(self.fakes["m"].left), 1)
+
+    def test_a_request_that_is_between_two_attempts(self) -> None:
+        """A pause before the next attempt ends as well."""
+        self.start(self.backend("dead", "http://10.9.9.9/v1", model_name="m"), drain_timeout=0.0)
+        self.chance = 0.999
+        got = self.ask()
+        self.successResultOf(self.stopped_within(0.1))
+        self.assertEqual(got.status, 503)
+
+    def stopped_within(self, seconds: float) -> Deferred[None]:
+        """Stop, and let *seconds* pass."""
+        stopped = self.stop()
+        self.net.pass_time(seconds)
+        return stopped
+
+    def test_a_client_that_does_not_read_holds_nothing_up(self) -> None:
+        """Its last words have a second to leave, then the process ends without it."""
+        self.start(self.fake("m", stream([ROLE, chunk("x" * 300_000)], end="hang")),
+                   drain_timeout=1.0)  # fmt: skip
+        self.ask(stream=True, reading=False)
+        stopped = self.stop()
+        self.net.pass_time(1.0)
+        self.assertNoResult(stopped)
+        self.net.pass_time(LAST_ANSWERS + 0.1)
+        self.successResultOf(stopped)
+        self.net.pass_time(LAST_WORDS)
+
+    def test_not_ready_while_draining(self) -> None:
+        """A connection that is open already can still ask."""
+        self.start(self.fake("m", silent), drain_timeout=5.0)
+        self.assertEqual(self.readiness().status, 200)
+        slow, before = self.ask(), self.net.connections
+        self.assertEqual(self.readiness().status, 200)
+        self.stop()
+        draining = self.readiness()
+        self.assertEqual((draining.status, draining.json), (503, {"status": "draining"}))
+        self.assertEqual(self.net.connections, before + 1)
+        self.finish(slow)
+
+    def readiness(self) -> Got:
+        """Whether it is ready, it says."""
+        return self.ask(path="/readyz", method="GET")
+
+
+class SignalTests(DaemonCase):
+    """SIGTERM and SIGINT."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start(self.fake("m", silent, good))
+        for work in self.when_running:
+            work()
+        self.happened.clear()
+
+    def test_they_are_handled_once_the_reactor_runs(self) -> None:
+        """The reactor sets its own handlers before that."""
+        self.assertEqual(set(self.handlers), {signal.SIGTERM, signal.SIGINT})
+
+    def test_they_stop_the_reactor(self) -> None:
+        """At its next turn: a handler may run in the middle of anything."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.close_port()
+            self.start(self.backend("m", "http://10.0.0.1/v1"))
+            self.happened.clear()
+            self.daemon._handle_signals()
+            self.signalled(number)
+            self.assertEqual(self.happened, [])
+            self.turn()
+            self.assertEqual(self.happened, ["reactor stops"])
+
+    def test_two_at_once(self) -> None:
+        """The reactor is stopped once: it complains about a second time."""
+        self.signalled()
+        self.signalled(signal.SIGINT)
+        self.turn()
+        self.assertEqual(self.happened, ["reactor stops"])
+        self.successResultOf(self.stop())
+
+    def test_the_second_does_not_wait(self) -> None:
+        """What is under way is told at once, and the process ends."""
+        got = self.ask()
+        self.signalled()
+        self.turn()
+        stopped = self.stop()
+        self.net.pass_time(3)
+        self.assertNoResult(stopped)
+        self.signalled()
+        self.turn()
+        self.net.pump()
+        self.assertEqual((got.status, got.json["error"]["code"]), (503, "proxy_shutdown"))
+        self.successResultOf(stopped)
+
+    def test_the_second_comes_before_the_drain(self) -> None:
+        """It is not forgotten while the port still closes."""
+        got = self.ask()
+        self.endpoint.port.closing = Deferred()
+        self.signalled()
+        self.turn()
+        stopped = self.stop()
+        self.signalled()
+        self.turn()
+        self.endpoint.port.closing.callback(None)
+        self.net.pass_time(0.1)
+        self.assertEqual(got.status, 503)
+        self.successResultOf(stopped)
