@@ -51,7 +51,8 @@ class OpenAI:
         changes.update((k, v) for k, v in backend.extra_body if k not in asked.document)
         if model != asked.model:
             changes["model"] = json.dumps(model)
-        return asked.document.splices(changes, backend.drop_params)
+        wanted = {k: v for k, v in changes.items() if k not in backend.drop_params}
+        return asked.document.splices(wanted, backend.drop_params)
 
     def inspector(self, asked: Asked) -> Inspector:
         """One for events with ``choices``, or one for Responses."""

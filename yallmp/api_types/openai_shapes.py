@@ -64,16 +64,22 @@ def exploded(asked: Asked, body: bytes) -> bytes | None:
     value = _answer(asked, body)
     if value is None:
         return None
+    try:
+        events = [event_bytes(json.dumps(chunk).encode()) for chunk in _chunks(asked, value)]
+    except RecursionError:
+        return None
+    return b"".join([*events, event_bytes(b"[DONE]")])
+
+
+def _chunks(asked: Asked, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
     common = {k: v for k, v in value.items() if k not in ("choices", "usage")}
     if asked.endpoint is CHAT:
         common["object"] = "chat.completion.chunk"
-    choices = enumerate(value["choices"])
-    parts = [part for number, choice in choices for part in _parts(asked, number, choice)]
-    chunks = [{**common, "choices": [part]} for part in parts]
+    for number, choice in enumerate(value["choices"]):
+        for part in _parts(asked, number, choice):
+            yield {**common, "choices": [part]}
     if asked.wants_usage and value.get("usage") is not None:
-        chunks.append({**common, "choices": [], "usage": value["usage"]})
-    events = [event_bytes(json.dumps(chunk).encode()) for chunk in chunks]
-    return b"".join([*events, event_bytes(b"[DONE]")])
+        yield {**common, "choices": [], "usage": value["usage"]}
 
 
 def _answer(asked: Asked, body: bytes) -> dict[str, Any] | None:

@@ -117,7 +117,7 @@ class ChoiceStream:
             self._calling.add(number)
         reason = choice.get("finish_reason")
         if reason:
-            self._end(number, str(reason))
+            self._end(number, reason if isinstance(reason, str) else "unknown")
         return bool(reason) or _says_something(choice)
 
     def _end(self, number: int, reason: str) -> None:
@@ -166,7 +166,8 @@ class ResponseStream:
         error = error_in(value, event.name)
         if error is not None:
             return Seen(Kind.ERROR, error)
-        return self._typed(str(value.get("type") or event.name.decode("latin-1")), value)
+        kind = value.get("type") or event.name.decode("latin-1")
+        return self._typed(kind, value) if isinstance(kind, str) else _CONTENT
 
     def _typed(self, kind: str, value: dict[str, Any]) -> Seen:
         if kind in _BEGINNINGS:
@@ -184,6 +185,6 @@ class ResponseStream:
 def _still_calling(before: bool, kind: str, item: Any) -> bool:
     """Whether a tool call is open behind an event of *kind* about *item*."""
     if kind.startswith("response.output_item."):
-        begun = kind.endswith(".added") and isinstance(item, dict)
-        return begun and str(item.get("type")).endswith("_call")
+        what = item.get("type") if isinstance(item, dict) else None
+        return kind.endswith(".added") and isinstance(what, str) and what.endswith("_call")
     return before or kind.endswith("arguments.delta")

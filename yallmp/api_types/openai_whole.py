@@ -26,8 +26,11 @@ def assembled(asked: Asked, events: Sequence[ServerEvent]) -> bytes | None:
     """One answer from the *events* of a complete stream; ``None`` if they make none."""
     told = takewhile(lambda event: (event.data or b"").strip() != b"[DONE]", events)
     values = [value for value in map(_value, told) if isinstance(value, dict)]
-    whole = _response(values) if asked.endpoint is RESPONSES else _joined(asked, values)
-    return None if whole is None else json.dumps(whole).encode()
+    try:
+        whole = _response(values) if asked.endpoint is RESPONSES else _joined(asked, values)
+        return None if whole is None else json.dumps(whole).encode()
+    except RecursionError:
+        return None
 
 
 def _value(event: ServerEvent) -> Any:
@@ -111,7 +114,7 @@ def _grow(whole: dict[str, Any], part: dict[str, Any]) -> None:
     for name, value in part.items():
         before = whole.get(name)
         if value in (None, "", [], {}):
-            whole.setdefault(name, value)
+            whole[name] = value if before is None else before
         elif isinstance(before, dict) and isinstance(value, dict):
             _grow(before, value)
         else:
