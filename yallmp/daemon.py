@@ -27,6 +27,7 @@ from twisted.web.server import Site
 
 from yallmp import __version__
 from yallmp.arrivals import authority
+from yallmp.descriptors import have_plenty
 from yallmp.forwarding import Forwarding
 from yallmp.listening import remedy
 from yallmp.wires import Wires
@@ -122,6 +123,7 @@ class Daemon(Service):
     def startService(self) -> None:
         """Start everything."""
         super().startService()
+        have_plenty()
         for service in self._before:
             service.startService()
         self._reactor.callWhenRunning(self._handle_signals)
