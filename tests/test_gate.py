@@ -283,6 +283,8 @@ class CommittedTests(SynchronousTestCase):
             self.assertEqual(found.sent, said("a") + said("b"), name)
         found = course(b"\xef\xbb\xbf" + said("a"), b"id: 1\n" + said("b"), ended=False)
         self.assertEqual(found.sent, said("a") + said("b"))
+        found = course(STOP, b"id: 2\n" + DONE)
+        self.assertEqual(found.sent, STOP + DONE)
         self.assertEqual(course(b": c\nretry: 1\n\n", said("a"), ended=False).sent,
                          b": c\n\n" + said("a"))  # fmt: skip
 
@@ -324,8 +326,8 @@ class EndTests(SynchronousTestCase):
         """It counts, and gets what it lacks."""
         found = course(said("a"), STOP, DONE[:-2])
         self.assertEqual((found.sent, found.verdict), (said("a") + STOP + DONE, "done"))
-        found = course(said("a"), STOP[:-1])
-        self.assertEqual(found.verdict, "done")
+        found = course(said("a"), STOP[:-2])
+        self.assertEqual((found.sent, found.verdict), (said("a") + STOP + DONE, "done"))
 
     def test_usage_after_the_finish_reason(self) -> None:
         """It passes, and is told."""

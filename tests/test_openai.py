@@ -361,10 +361,10 @@ class AssembledTests(SynchronousTestCase):
         self.assertEqual(message["images"], [1, 2])
         self.assertEqual(found["logprobs"], {"content": [first, second]})
 
-    def test_what_azure_says_first(self) -> None:
+    def test_what_azure_says_around_it(self) -> None:
         """Its empty id and model give way to those of the answer."""
         empty = {"id": "", "object": "", "created": 0, "model": "", "choices": []}
-        found = self.whole(empty, chunk({"content": "a"}), chunk(reason="stop"))
+        found = self.whole(empty, chunk({"content": "a"}), chunk(reason="stop"), empty)
         self.assertEqual(found, answer(choice("a")))
 
     def test_completions(self) -> None:

@@ -7,6 +7,8 @@ The bodies are those of the providers' own documentation and servers, shortened.
 from __future__ import annotations
 
 import json
+import os
+import time
 from email.utils import formatdate
 from typing import Any
 
@@ -422,6 +424,14 @@ class ToldTests(SynchronousTestCase):
             self.assertIsNone(told_by({"error": {"code": code}}).status)
 
 
+def stand_in(zone: str | None) -> None:
+    """Let this process stand in a time zone (where the system can do that)."""
+    os.environ.pop("TZ", None)
+    os.environ.update({} if zone is None else {"TZ": zone})
+    if hasattr(time, "tzset"):
+        time.tzset()
+
+
 class WaitTests(SynchronousTestCase):
     """Waits in headers."""
 
@@ -440,6 +450,13 @@ class WaitTests(SynchronousTestCase):
         """A date has no fractions: it is allowed a second."""
         for text in (formatdate(NOW + 5, usegmt=True), formatdate(NOW + 5)[:-6]):
             self.assertEqual(self.wait(("retry-after", text)), Wait(5.0, slack=1.0), text)
+
+    def test_dates_without_a_zone(self) -> None:
+        """They are UTC, wherever this machine stands."""
+        before = os.environ.get("TZ")
+        self.addCleanup(stand_in, before)
+        stand_in("XYZ-7")
+        self.assertEqual(self.wait(("retry-after", formatdate(NOW + 5)[:-6])), Wait(5.0, slack=1.0))
 
     def test_no_wait(self) -> None:
         """Nothing, the past, and what is no wait at all."""
