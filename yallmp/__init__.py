@@ -47,6 +47,7 @@ imports from its own layer or one further down in this list, never upwards
   :mod:`record_files`, :mod:`partfile` (the files in it),
   :mod:`losses` (what could not be kept)
 - :mod:`daemonlog`: the daemon's own log
+- :mod:`descriptors`: how many connections and files may be open
 - :mod:`playback`: sends and shows, for ``replay``
 
 **How backends speak** (pure): :mod:`api_types`, the table of dialects, and OpenAI's:
