@@ -233,5 +233,5 @@ class TableTests(SynchronousTestCase):
             for m in pkgutil.iter_modules([str(Path(yallmp.__path__[0]) / package)])
         }
         modules = {name for name in found if "." not in name} | below
-        named = set(re.findall(r":mod:`([\w.]+)`", yallmp.__doc__ or ""))
+        named = set(re.findall(r":mod:`yallmp\.([\w.]+)`", yallmp.__doc__ or ""))
         self.assertEqual(named | {"__main__", "core"}, modules)

@@ -8,81 +8,79 @@ imports from its own layer or one further down in this list, never upwards
 **Started by:**
 
 - ``__main__``: ``yallmp`` and ``python -m yallmp``, and which command is meant
-- :mod:`options`: the command line; loads the configuration, not the reactor
-- :mod:`tap`: the only place where the parts meet
+- :mod:`yallmp.options`: the command line; loads the configuration, not the reactor
+- :mod:`yallmp.tap`: the only place where the parts meet
 
 **The process and its commands:**
 
-- :mod:`daemon`: what starts before what, and how it stops
-- :mod:`files`: the configuration, ``.env``, keys, certificates
-- :mod:`check`: what a configuration means
-- :mod:`replay`: sends a logged request again
+- :mod:`yallmp.daemon`: what starts before what, and how it stops
+- :mod:`yallmp.files`: the configuration, ``.env``, keys, certificates
+- :mod:`yallmp.check`: what a configuration means
+- :mod:`yallmp.replay`: sends a logged request again
 
 **What is served:**
 
-- :mod:`front`: the root; ids, headers of ours, the way to the next two
-- :mod:`api`: ``/v1/…`` and health, in Klein
-- :mod:`admin`: ``/admin/…``, in Klein
-- :mod:`persistence`: keeps registered models over restarts
+- :mod:`yallmp.front`: the root; ids, headers of ours, the way to the next two
+- :mod:`yallmp.api`: ``/v1/…`` and health, in Klein
+- :mod:`yallmp.admin`: ``/admin/…``, in Klein
+- :mod:`yallmp.persistence`: keeps registered models over restarts
 
 **One request:**
 
-- :mod:`forwarding`: its route, its attempts, its answer
-- :mod:`attempts`: one try of one backend
-- :mod:`relay`: a streamed answer on its way, with backpressure and time
-- :mod:`observers`: what becomes of its events: logs and lines
+- :mod:`yallmp.forwarding`: its route, its attempts, its answer
+- :mod:`yallmp.attempts`: one try of one backend
+- :mod:`yallmp.relay`: a streamed answer on its way, with backpressure and time
+- :mod:`yallmp.observers`: what becomes of its events: logs and lines
 
 **What touches the world, each one thing:**
 
-- clients: :mod:`channel` (HTTP, limits), :mod:`arrivals` (a request before
-  anything is known of it), :mod:`visits` (who asks), :mod:`downstream` (the
-  answer on its way out), :mod:`answers` (answers of our own),
-  :mod:`listening` (whether the address is free)
-- backends: :mod:`upstream` (one request), :mod:`bodies` (what comes back),
-  :mod:`wires` (connections), :mod:`certificates` (TLS), :mod:`names`
-  (DNS), :mod:`slots` (``max_in_flight``), :mod:`mock` (``mock_response``),
-  :mod:`report` (what an attempt tells of itself)
-- records: :mod:`recorder` (hands them over), :mod:`recorder_process` (the
-  second process, seen from the first), :mod:`recorder_child` (the second process),
-  :mod:`record_files`, :mod:`partfile` (the files in it),
-  :mod:`losses` (what could not be kept)
-- :mod:`daemonlog`: the daemon's own log
-- :mod:`descriptors`: how many connections and files may be open
-- :mod:`playback`: sends and shows, for ``replay``
+- clients: :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.arrivals` (a request before
+  anything is known of it), :mod:`yallmp.visits` (who asks), :mod:`yallmp.downstream` (the
+  answer on its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening`
+  (whether the address is free)
+- backends: :mod:`yallmp.upstream` (one request), :mod:`yallmp.bodies` (what comes back),
+  :mod:`yallmp.wires` (connections), :mod:`yallmp.certificates` (TLS), :mod:`yallmp.names`
+  (DNS), :mod:`yallmp.slots` (``max_in_flight``), :mod:`yallmp.mock` (``mock_response``),
+  :mod:`yallmp.report` (what an attempt tells of itself)
+- records: :mod:`yallmp.recorder` (hands them over), :mod:`yallmp.recorder_process` (the second
+  process, seen from the first), :mod:`yallmp.recorder_child` (the second process),
+  :mod:`yallmp.record_files`, :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses`
+  (what could not be kept)
+- :mod:`yallmp.daemonlog`: the daemon's own log
+- :mod:`yallmp.descriptors`: how many connections and files may be open
+- :mod:`yallmp.playback`: sends and shows, for ``replay``
 
-**How backends speak** (pure): :mod:`api_types`, the table of dialects, and OpenAI's:
-:mod:`api_types.openai`, :mod:`api_types.openai_whole` (whole answers),
-:mod:`api_types.openai_streams`, :mod:`api_types.openai_shapes`.
-:mod:`interfaces` says what may have a second implementation.
+**How backends speak** (pure): :mod:`yallmp.api_types`, the table of dialects, and OpenAI's:
+:mod:`yallmp.api_types.openai`, :mod:`yallmp.api_types.openai_whole` (whole answers),
+:mod:`yallmp.api_types.openai_streams`, :mod:`yallmp.api_types.openai_shapes`.
+:mod:`yallmp.interfaces` says what may have a second implementation.
 
 **Decisions and values** (pure: no Twisted, no clock, no files):
 
-- failover: :mod:`core.verdicts` (the decision table), :mod:`core.problems`
-  and :mod:`core.told` (what went wrong), :mod:`core.routing`,
-  :mod:`core.gate` (what of a stream may go on), :mod:`core.replies` (what
-  the client is told)
-- requests and answers: :mod:`core.asked`, :mod:`core.call`,
-  :mod:`core.jsonbody`, :mod:`core.headers`, :mod:`core.sse`,
-  :mod:`core.inflate`
-- who may do what: :mod:`core.access`, :mod:`core.visit`,
-  :mod:`core.addresses`, :mod:`core.failures`
-- what is configured: :mod:`core.settings` and :mod:`core.backend` (the
-  values), :mod:`core.catalog` (names), :mod:`core.registry` (what is in
-  force now), :mod:`core.registration`
-- reading the file: :mod:`core.config`, :mod:`core.schema` (every setting),
-  :mod:`core.sections`, :mod:`core.entries`, :mod:`core.destination`,
-  :mod:`core.apikeys`, :mod:`core.fallbacklists`,
-  :mod:`core.references`, :mod:`core.litellm`, :mod:`core.providers`,
-  :mod:`core.kinds`, :mod:`core.wirekinds`, :mod:`core.reading`,
-  :mod:`core.environment`, :mod:`core.yamltree`, :mod:`core.findings`
-- records: :mod:`core.exchange` (the events), :mod:`core.record`,
-  :mod:`core.recorded`, :mod:`core.recalled`, :mod:`core.recordframe`
-  (the format), :mod:`core.backlog`, :mod:`core.frames` (on their way),
-  :mod:`core.retention`, :mod:`core.resend` and :mod:`core.curl`
-  (replay)
-- secrets: :mod:`core.masking`, :mod:`core.maskers`,
-  :mod:`core.secrets`, :mod:`core.secretnames`, :mod:`core.escapes`
-- :mod:`core.errors`: every error of ours, its status and its code
+- failover: :mod:`yallmp.core.verdicts` (the decision table), :mod:`yallmp.core.problems` and
+  :mod:`yallmp.core.told` (what went wrong), :mod:`yallmp.core.routing`, :mod:`yallmp.core.gate`
+  (what of a stream may go on), :mod:`yallmp.core.replies` (what the client is told)
+- requests and answers: :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,
+  :mod:`yallmp.core.jsonbody`, :mod:`yallmp.core.headers`, :mod:`yallmp.core.sse`,
+  :mod:`yallmp.core.inflate`
+- who may do what: :mod:`yallmp.core.access`, :mod:`yallmp.core.visit`,
+  :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`
+- what is configured: :mod:`yallmp.core.settings` and :mod:`yallmp.core.backend` (the values),
+  :mod:`yallmp.core.catalog` (names), :mod:`yallmp.core.registry` (what is in force now),
+  :mod:`yallmp.core.registration`
+- reading the file: :mod:`yallmp.core.config`, :mod:`yallmp.core.schema` (every setting),
+  :mod:`yallmp.core.sections`, :mod:`yallmp.core.entries`, :mod:`yallmp.core.destination`,
+  :mod:`yallmp.core.apikeys`, :mod:`yallmp.core.fallbacklists`, :mod:`yallmp.core.references`,
+  :mod:`yallmp.core.litellm`, :mod:`yallmp.core.providers`, :mod:`yallmp.core.kinds`,
+  :mod:`yallmp.core.wirekinds`, :mod:`yallmp.core.reading`, :mod:`yallmp.core.environment`,
+  :mod:`yallmp.core.yamltree`, :mod:`yallmp.core.findings`
+- records: :mod:`yallmp.core.exchange` (the events), :mod:`yallmp.core.record`,
+  :mod:`yallmp.core.recorded`, :mod:`yallmp.core.recalled`, :mod:`yallmp.core.recordframe` (the
+  format), :mod:`yallmp.core.backlog`, :mod:`yallmp.core.frames` (on their way),
+  :mod:`yallmp.core.retention`, :mod:`yallmp.core.resend` and :mod:`yallmp.core.curl` (replay)
+- secrets: :mod:`yallmp.core.masking`, :mod:`yallmp.core.maskers`, :mod:`yallmp.core.secrets`,
+  :mod:`yallmp.core.secretnames`, :mod:`yallmp.core.escapes`
+- :mod:`yallmp.core.errors`: every error of ours, its status and its code
 """
 
 __version__ = "0.1.0"
