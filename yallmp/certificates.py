@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 import ssl as standard_ssl
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import certifi
 from attrs import frozen
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
     Certificate,
@@ -29,11 +30,15 @@ from twisted.internet.ssl import (
 )
 from zope.interface import implementer
 
-from yallmp.core.backend import Tls
+from yallmp.core.backend import Backend, Tls
 
 #: Contexts kept; registered backends could otherwise name hosts without end.
 KEPT = 256
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class CertificateError(Exception):
+    """What a backend is to be checked with is no certificate; the message is one line."""
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -88,18 +93,40 @@ def trust_root(pem: bytes | None) -> Any:
     """
     Whom to trust: the certificates in *pem*, or the system's, or certifi's.
 
-    :raises ValueError: *pem* holds no certificate.
+    :raises CertificateError: *pem* holds none, or one that cannot be read.
     """
     if pem is None and _system_has_certificates():
         return platformTrust()
     found = _PEM.findall(Path(certifi.where()).read_bytes() if pem is None else pem)
     if not found:
-        raise ValueError("no certificate (a block BEGIN CERTIFICATE … END CERTIFICATE) in it")
-    return trustRootFromCertificates([Certificate.loadPEM(block) for block in found])
+        raise CertificateError("it holds no certificate (BEGIN CERTIFICATE … END CERTIFICATE)")
+    return trustRootFromCertificates([_loaded(block) for block in found])
+
+
+def _loaded(block: bytes) -> Certificate:
+    try:
+        certificate: Certificate = Certificate.loadPEM(block)
+    except crypto.Error:
+        raise CertificateError("it holds a certificate that cannot be read") from None
+    return certificate
+
+
+def check_certificates(backends: Iterable[Backend]) -> None:
+    """
+    Read what *backends* trust, before anything depends on it.
+
+    :raises CertificateError: an ``ssl_ca_file`` is of no use.
+    """
+    for backend in backends:
+        if backend.tls.ca_pem is not None:
+            try:
+                trust_root(backend.tls.ca_pem)
+            except CertificateError as error:
+                raise CertificateError(f"{backend.name}: ssl_ca_file: {error}") from None
 
 
 def _system_has_certificates() -> bool:
     paths = standard_ssl.get_default_verify_paths()
     file_there = paths.cafile is not None and Path(paths.cafile).is_file()
     folder = Path(paths.capath) if paths.capath else None
-    return file_there or (folder is not None and any(folder.iterdir()))
+    return file_there or (folder is not None and folder.is_dir() and any(folder.iterdir()))

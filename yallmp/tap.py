@@ -19,7 +19,7 @@ from twisted.logger import Logger, LogPublisher
 from yallmp.admin import AdminAPI
 from yallmp.api import API
 from yallmp.arrivals import Arrivals
-from yallmp.certificates import Contexts
+from yallmp.certificates import CertificateError, Contexts, check_certificates
 from yallmp.channel import ProxySite
 from yallmp.core.addresses import refusal
 from yallmp.core.backend import Backend
@@ -43,7 +43,7 @@ from yallmp.upstream import AgentFor, Upstream
 from yallmp.wires import Wire, Wires
 
 #: What keeps the daemon from starting and its user can mend; the message says how.
-CANNOT_START = (ConfigError, ListeningError, LogFileError, RecorderError)
+CANNOT_START = (CertificateError, ConfigError, ListeningError, LogFileError, RecorderError)
 
 
 @frozen
@@ -134,11 +134,13 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
     The daemon for *config*.
 
     :param output: where the daemon's own log goes.
+    :raises CertificateError: an ``ssl_ca_file`` is of no use.
     :raises RecorderError: records cannot be written.
     :raises ListeningError: the address is taken, or not ours.
     :raises LogFileError: the daemon's own log cannot be written.
     :raises ConfigError: the models that were kept cannot be used.
     """
+    check_certificates(config.backends)
     check_directory(config.logging.directory)
     check_listening(config.server)
     recorder = _recorder(config, reactor)

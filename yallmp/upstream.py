@@ -33,13 +33,14 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from yallmp.certificates import CertificateError
 from yallmp.core.backend import Backend
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.names import AddressRefused
 from yallmp.wires import ConnectTimedOut, Wire
 
-_TLS_ERRORS = (SSL.Error, VerificationError)
+_TLS_ERRORS = (CertificateError, SSL.Error, VerificationError)
 
 
 class AgentFor(Shape):

@@ -97,11 +97,18 @@ class _Shaking(ProtocolWrapper):
         self._shaken: Deferred[Any] | None = Deferred(self._cut)
 
     def _cut(self, _: object) -> None:
+        self._shaken = None
         ITCPTransport(self.transport).abortConnection()
 
     def shaken(self) -> Deferred[Any]:
         """Fires with the protocol above, once."""
         return self._shaken or Deferred()
+
+    def loseConnection(self) -> None:
+        """Say goodbye, and do not wait for the other side's, which may never come."""
+        super().loseConnection()
+        tls: Any = self.transport
+        tls.transport.loseConnection()
 
     def handshakeCompleted(self) -> None:
         """TLS is there."""
@@ -140,7 +147,7 @@ class _Endpoint:
         return d.addCallback(self._ready)
 
     def _shake(self, factory: IProtocolFactory) -> Deferred[Any]:
-        secured = wrapClientTLS(self.tls, self.plain)
+        secured = wrapClientTLS(self.tls, self.plain, self.wire.clock)
         d: Deferred[Any] = secured.connect(_ShakingFactory(factory))
         return d.addCallback(lambda shaking: shaking.shaken())
 
