@@ -132,6 +132,7 @@ class Attempt:
             return delivered
         finally:
             self._dog.stop()
+        self._wire.cut()  # there may be a body that nobody has begun to read
         self._report.end(self._status, self._body, problem.reason.value, problem.message)
         raise Broken(problem) if self._committed else AttemptFailed(problem)
 

@@ -54,7 +54,7 @@ class Body(Protocol):
             self.fail(failed)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.wire.connection = None
+        self.wire.release()
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         if self.ended.called or self._cancelled:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from attrs import define
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -73,6 +74,10 @@ class Wire:
         self.connection = connection
         return connection
 
+    def release(self) -> None:
+        """The connection is another attempt's, or nobody's."""
+        self.connection = None
+
     def cut(self) -> None:
         """Close the connection at once; what is on it is lost."""
         transport = getattr(self.connection, "transport", None)
@@ -81,11 +86,22 @@ class Wire:
 
 
 class _Pool(HTTPConnectionPool):
-    """Tells each attempt which connection it got."""
+    """Tells each attempt which connection it got; a connection is on one wire at a time."""
+
+    def __init__(self, reactor: Any, persistent: bool) -> None:
+        super().__init__(reactor, persistent)
+        self._holders: WeakKeyDictionary[Any, Wire] = WeakKeyDictionary()
 
     def getConnection(self, key: object, endpoint: Any) -> Deferred[Any]:
         d: Deferred[Any] = super().getConnection(key, endpoint)
-        return d.addCallback(endpoint.wire.took)
+        return d.addCallback(self._give, endpoint.wire)
+
+    def _give(self, connection: Any, wire: Wire) -> Any:
+        before = self._holders.get(connection)
+        if before is not None:
+            before.release()
+        self._holders[connection] = wire
+        return wire.took(connection)
 
 
 @implementer(IHandshakeListener)
