@@ -60,8 +60,8 @@ class AdminAPI:
     """
     The handlers.
 
-    :param clock: for limits of failures.
-    :param wall: the time of day, POSIX seconds.
+    :ivar clock: for limits of failures.
+    :ivar wall: the time of day, POSIX seconds.
     """
 
     registry: Registry

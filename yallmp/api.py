@@ -1,7 +1,7 @@
 """
 The API that clients speak: ``/v1/…``, and the same without ``/v1``.
 
-A Klein tree names the endpoints.  A request becomes a :class:`~yallmp.core.call.Call`
+A Klein tree names the endpoints.  A request becomes a :class:`yallmp.core.call.Call`
 here, or an error; everything else is forwarding's.
 """
 
@@ -69,8 +69,8 @@ class API:
     """
     The handlers.
 
-    :param draw: gives random numbers, 0 ≤ x < 1.
-    :param draining: whether the proxy is about to stop.
+    :ivar draw: gives random numbers, 0 ≤ x < 1.
+    :ivar draining: whether the proxy is about to stop.
     """
 
     registry: Registry

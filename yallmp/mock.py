@@ -41,7 +41,7 @@ class MockAgent:
     """
     Answers every request with one text.
 
-    :param wall: gives POSIX seconds, for ``created``.
+    :ivar wall: gives POSIX seconds, for ``created``.
     """
 
     text: str

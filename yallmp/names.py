@@ -86,10 +86,10 @@ class Names:
     """
     Resolves names in threads of its own.
 
-    :param reactor: its ``callFromThread`` brings results back.
-    :param limit: how many lookups run at once; others wait for their turn.
-    :param lookup: ``socket.getaddrinfo``, or what takes its place.
-    :param spawn: runs a function elsewhere.
+    :ivar reactor: its ``callFromThread`` brings results back.
+    :ivar limit: how many lookups run at once; others wait for their turn.
+    :ivar lookup: ``socket.getaddrinfo``, or what takes its place.
+    :ivar spawn: runs a function elsewhere.
     """
 
     reactor: Any

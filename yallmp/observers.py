@@ -213,7 +213,7 @@ class ErrorLogs:
 
 
 class Says(Protocol):
-    """What a :class:`twisted.logger.Logger` does, as far as it is needed here."""
+    """What a ``twisted.logger.Logger`` does, as far as it is needed here."""
 
     def info(self, format: str, **values: Any) -> None:  # noqa: A002 - the name is Twisted's
         """Say something that is as it should be."""

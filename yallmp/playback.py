@@ -143,8 +143,8 @@ class Player:
     """
     Sends requests.
 
-    :param say: says a line about the answer.
-    :param timeout: seconds without a sign of life before giving up.
+    :ivar say: says a line about the answer.
+    :ivar timeout: seconds without a sign of life before giving up.
     """
 
     client: HTTPClient

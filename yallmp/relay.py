@@ -34,7 +34,7 @@ class Watchdog:
     """
     Cancels what it watches when time is up, and remembers why.
 
-    :param cancel: ends what is watched.
+    :ivar cancel: ends what is watched.
     """
 
     clock: IReactorTime
@@ -66,11 +66,11 @@ class Relay:
     """
     Relays one streamed answer.
 
-    :param started: when the attempt was sent, on the clock's time.
-    :param extends: whether signs of life give the first content more time.
-    :param decode: undoes the answer's compression.
-    :param open_client: called at the commit, before anything is written.
-    :param heard: called with each read, after what it led to.
+    :ivar started: when the attempt was sent, on the clock's time.
+    :ivar extends: whether signs of life give the first content more time.
+    :ivar decode: undoes the answer's compression.
+    :ivar open_client: called at the commit, before anything is written.
+    :ivar heard: called with each read, after what it led to.
     """
 
     gate: Gate

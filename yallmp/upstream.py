@@ -2,7 +2,7 @@
 One request to one backend: sending it, and reading what comes.
 
 treq's client sends, over an ``IAgent`` made for the attempt (:mod:`yallmp.wires`).  What
-Twisted and OpenSSL raise becomes a :class:`~yallmp.core.problems.Problem` here and
+Twisted and OpenSSL raise becomes a :class:`yallmp.core.problems.Problem` here and
 nowhere else.  Bodies are read by :mod:`yallmp.bodies`.
 """
 

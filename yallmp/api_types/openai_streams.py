@@ -61,7 +61,7 @@ class ChoiceStream:
     """
     A stream of chunks with ``choices``.
 
-    :param choices: how many the client asked for: without ``[DONE]`` the answer is whole
+    :ivar choices: how many the client asked for: without ``[DONE]`` the answer is whole
         when that many have their ``finish_reason``.
     """
 

@@ -1,8 +1,8 @@
 """
-A configuration file as a :class:`~yallmp.core.settings.Config`.
+A configuration file as a :class:`yallmp.core.settings.Config`.
 
-The text becomes a tree that knows its lines (:mod:`~yallmp.core.yamltree`); the tree is
-held against the table of settings (:mod:`~yallmp.core.schema`); what refers to each other
+The text becomes a tree that knows its lines (:mod:`yallmp.core.yamltree`); the tree is
+held against the table of settings (:mod:`yallmp.core.schema`); what refers to each other
 is checked last.  A mistake stops nothing: all are told at once.
 """
 
@@ -42,7 +42,7 @@ def parse(
 
     :param name: what to call the file in problems.
     :param read_file: gives the bytes of a file by its absolute path, or raises
-        :class:`OSError`.
+        ``OSError``.
     :param folder: the absolute path that relative ones start from.
     :raises ConfigError: with everything that is wrong.
     """

@@ -2,7 +2,7 @@
 What is wrong with a configuration, said to the person who wrote it.
 
 Everything is found in one pass and told at once: a :class:`Problem` for what stops the
-start, a :class:`~yallmp.core.settings.Notice` for what should be read all the same.
+start, a :class:`yallmp.core.settings.Notice` for what should be read all the same.
 """
 
 from __future__ import annotations

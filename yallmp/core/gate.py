@@ -121,7 +121,7 @@ class Gate:
     """
     Follows one stream.
 
-    :param error_problem: makes a problem of a backend's error object.
+    :ivar error_problem: makes a problem of a backend's error object.
     """
 
     inspector: Inspector

@@ -1,7 +1,7 @@
 """
 Kinds of values: what a setting may be, and what is said when it is something else.
 
-A kind is a function of a :class:`~yallmp.core.reading.Reading` and a node.  It gives the
+A kind is a function of a :class:`yallmp.core.reading.Reading` and a node.  It gives the
 value, or ``None`` if there is none: the setting is null, or wrong and a problem is written
 down.  :data:`OFF` is a value: the setting is switched off.
 """

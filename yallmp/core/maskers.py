@@ -16,7 +16,7 @@ class Maskers:
     """
     Gives the masker for the secrets known now.
 
-    :param secrets: gives them; the same object as long as they are the same.
+    :ivar secrets: gives them; the same object as long as they are the same.
     """
 
     secrets: Callable[[], frozenset[str]]

@@ -36,7 +36,7 @@ class Reading:
     One reading of one configuration.
 
     ``environ`` is ``None`` where values are literal (registration).  ``read_file`` gives
-    the bytes of an absolute path or raises :class:`OSError`; ``folder`` is what relative
+    the bytes of an absolute path or raises ``OSError``; ``folder`` is what relative
     paths are relative to.  A *lenient* reading checks an entry that is left out: unset
     variables and files are passed over.
     """

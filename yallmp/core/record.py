@@ -42,7 +42,7 @@ def format_event(event: Event, masker: Masker = NOTHING_KNOWN, bodies: int | Non
     What *event* adds to the log of its exchange.
 
     Stateless: a secret that stretches over two reads is for
-    :class:`~yallmp.core.masking.MaskedStream` and :func:`format_read`.
+    :class:`yallmp.core.masking.MaskedStream` and :func:`format_read`.
 
     :param bodies: how many bytes of a body to keep; ``None`` for all.
     """

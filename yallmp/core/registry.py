@@ -1,7 +1,7 @@
 """
 What is configured right now.
 
-The :class:`Registry` holds the one :class:`~yallmp.core.catalog.Catalog` in force.  A
+The :class:`Registry` holds the one :class:`yallmp.core.catalog.Catalog` in force.  A
 reload, a registration and a removal each make a new one and put it in place of the old
 one, whole, so a request under way keeps what it started with.
 
