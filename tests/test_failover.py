@@ -4,6 +4,7 @@ The decision table, over the wire: streamed and not, in every position of a rout
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -263,7 +264,7 @@ class PauseTests(ProxyCase):
             self.finish(self.ask())
             times = self.times("m")
             self.assertEqual(len(times), 1 + retries)
-            for (a, b), pause in zip(zip(times, times[1:], strict=False), pauses, strict=True):
+            for (a, b), pause in zip(pairwise(times), pauses, strict=True):
                 self.assertApproximates(b - a, pause, 0.06)
 
     def test_again_is_on_another_member_of_the_group(self) -> None:
@@ -292,9 +293,8 @@ class PauseTests(ProxyCase):
     def test_a_larger_request_timeout_raises_the_deadline(self) -> None:
         """An explicit time beyond the deadline is meant."""
         self.serve(self.fake("m", silent, request_timeout=700))
-        self.assertAlmostEqual(
-            self.net.until(lambda got=self.ask(): got.over, step=1), 700, delta=2
-        )
+        got = self.ask()
+        self.assertApproximates(self.net.until(lambda: got.over, step=1), 700, 2)
 
     def test_a_silent_backend_is_asked_once_and_given_its_time(self) -> None:
         """Explicit and default times, streamed and not."""
