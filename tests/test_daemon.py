@@ -196,7 +196,7 @@ class StartTests(DaemonCase):
         self.assertEqual(os.umask(0o022), 0o077)
 
     def test_it_says_where_it_listens(self) -> None:
-        """As one would write it."""
+        """As one would write it, and when it answers: not before the reactor runs."""
         backend = self.fake("m")
         for address, shown in (
             (HERE, "127.0.0.1:8000"),
@@ -208,6 +208,8 @@ class StartTests(DaemonCase):
             daemon = self.daemon_of(Endpoint(self, address))
             daemon.privilegedStartService()
             daemon.startService()
+            self.assertEqual(self.said(), [])
+            self.when_running.pop()()
             (line,) = self.said()
             self.assertTrue(line.endswith(f" listens on {shown}"), line)
             self.close_port()

@@ -305,7 +305,7 @@ class FinishTests(BodyCase):
         self.assertEqual(self.connection.resumes, 1)
         self.body.dataReceived(b"rest")
         self.lose(ResponseDone())
-        self.clock.advance(LINGER * 2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual((self.got, self.connection.cuts), ([], 0))
 
     def test_the_body_does_not_end(self) -> None:

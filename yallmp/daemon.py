@@ -126,9 +126,13 @@ class Daemon(Service):
         have_plenty()
         for service in self._before:
             service.startService()
-        self._reactor.callWhenRunning(self._handle_signals)
         for level, text in self._sayings:
             getattr(_log, "warn" if level == "warning" else level)("{text}", text=text)
+        self._reactor.callWhenRunning(self._serving)
+
+    def _serving(self) -> None:
+        """The reactor runs: from now on signals are ours, and whoever waits for us may come."""
+        self._handle_signals()
         if self._port is not None:
             self._port.addCallback(self._say_where)
 
