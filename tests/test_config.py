@@ -8,9 +8,9 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.configs import MODEL, notices, parsed, problems
-from yallmp.core.providers import PROVIDERS
-from yallmp.core.schema import FILE, paths
-from yallmp.core.sections import Section
+from yallmp.core.config.providers import PROVIDERS
+from yallmp.core.config.schema import FILE, paths
+from yallmp.core.config.sections import Section
 from yallmp.core.settings import Access, Config, Key, Limits, Logging, Router, Server
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from yallmp.core.environment import (
+from yallmp.core.config.environment import (
     Reference,
     Unexpandable,
     Unset,

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import files
 from yallmp.core.config import ConfigError
-from yallmp.core.yamltree import MAX_BYTES
+from yallmp.core.config.yamltree import MAX_BYTES
 
 MOCK = "model_list: [{model_name: m, litellm_params: {mock_response: $TEXT}}]\n"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.configs import MODEL, backend, entry, notices, parsed, problems
-from yallmp.core import litellm
 from yallmp.core.backend import Patience
-from yallmp.core.providers import DIALECTS, PROVIDERS
-from yallmp.core.schema import ENTRY, FILE, GENERAL, LITELLM, PARAMS, ROUTER
-from yallmp.core.sections import Section
+from yallmp.core.config import litellm
+from yallmp.core.config.providers import DIALECTS, PROVIDERS
+from yallmp.core.config.schema import ENTRY, FILE, GENERAL, LITELLM, PARAMS, ROUTER
+from yallmp.core.config.sections import Section
 from yallmp.core.settings import Key
 
 #: As LiteLLM's documentation would write it: five providers, a group, its own settings.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core.backend import Backend
-from yallmp.core.findings import ConfigError
+from yallmp.core.config.findings import ConfigError
 from yallmp.core.registration import parse_registration
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config

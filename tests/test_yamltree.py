@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from yallmp.core.findings import ConfigError, Problem
-from yallmp.core.yamltree import Map, Node, Scalar, Seq, compose, from_json, scalar_value
+from yallmp.core.config.findings import ConfigError, Problem
+from yallmp.core.config.yamltree import Map, Node, Scalar, Seq, compose, from_json, scalar_value
 
 
 def tree(text: str) -> Map:

@@ -68,12 +68,7 @@ imports from its own layer or one further down in this list, never upwards
 - what is configured: :mod:`yallmp.core.settings` and :mod:`yallmp.core.backend` (the values),
   :mod:`yallmp.core.catalog` (names), :mod:`yallmp.core.registry` (what is in force now),
   :mod:`yallmp.core.registration`
-- reading the file: :mod:`yallmp.core.config`, :mod:`yallmp.core.schema` (every setting),
-  :mod:`yallmp.core.sections`, :mod:`yallmp.core.entries`, :mod:`yallmp.core.destination`,
-  :mod:`yallmp.core.apikeys`, :mod:`yallmp.core.fallbacklists`, :mod:`yallmp.core.references`,
-  :mod:`yallmp.core.litellm`, :mod:`yallmp.core.providers`, :mod:`yallmp.core.kinds`,
-  :mod:`yallmp.core.wirekinds`, :mod:`yallmp.core.reading`, :mod:`yallmp.core.environment`,
-  :mod:`yallmp.core.yamltree`, :mod:`yallmp.core.findings`
+- reading the file: :mod:`yallmp.core.config`, a package with a map of its own
 - records: :mod:`yallmp.core.exchange` (the events), :mod:`yallmp.core.record`,
   :mod:`yallmp.core.recorded`, :mod:`yallmp.core.recalled`, :mod:`yallmp.core.recordframe` (the
   format), :mod:`yallmp.core.backlog`, :mod:`yallmp.core.frames` (on their way),

@@ -12,9 +12,9 @@ import stat
 from collections.abc import Mapping
 
 from yallmp.core.config import ConfigError, Problem, parse
-from yallmp.core.environment import dotenv
+from yallmp.core.config.environment import dotenv
+from yallmp.core.config.yamltree import MAX_BYTES
 from yallmp.core.settings import Config
-from yallmp.core.yamltree import MAX_BYTES
 
 VARIABLE = "YALLMP_CONFIG"
 DEFAULT = "config.yaml"

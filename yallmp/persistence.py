@@ -19,8 +19,8 @@ from typing import Any
 from attrs import define, evolve
 from twisted.logger import Logger
 
+from yallmp.core.config.findings import ConfigError, Problem
 from yallmp.core.errors import RequestFault
-from yallmp.core.findings import ConfigError, Problem
 from yallmp.core.registration import parse_registration
 from yallmp.core.registry import Registration, Registry
 from yallmp.core.settings import Access

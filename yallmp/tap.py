@@ -23,8 +23,8 @@ from yallmp.certificates import CertificateError, Contexts, check_certificates
 from yallmp.channel import ProxySite
 from yallmp.core.addresses import refusal
 from yallmp.core.backend import Backend
+from yallmp.core.config.findings import ConfigError
 from yallmp.core.exchange import Event
-from yallmp.core.findings import ConfigError
 from yallmp.core.maskers import Maskers
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Limits

@@ -20,9 +20,9 @@ from attrs import evolve
 from yallmp.core.addresses import refusal
 from yallmp.core.backend import Backend
 from yallmp.core.catalog import name_problem
-from yallmp.core.entries import parse_backend
+from yallmp.core.config.entries import parse_backend
+from yallmp.core.config.findings import ConfigError
 from yallmp.core.errors import MissingParameter, RequestFault
-from yallmp.core.findings import ConfigError
 from yallmp.core.registry import Registration
 from yallmp.core.settings import Access
 

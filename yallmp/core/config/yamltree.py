@@ -20,7 +20,7 @@ import yaml
 from attrs import define, frozen
 from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-from yallmp.core.findings import ConfigError, Problem
+from yallmp.core.config.findings import ConfigError, Problem
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 40

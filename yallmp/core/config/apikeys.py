@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from yallmp.core import kinds
 from yallmp.core.catalog import name_problem
-from yallmp.core.reading import Reading
-from yallmp.core.references import Names, check_allowed
-from yallmp.core.schema import KEY
-from yallmp.core.sections import read_section
+from yallmp.core.config import kinds
+from yallmp.core.config.reading import Reading
+from yallmp.core.config.references import Names, check_allowed
+from yallmp.core.config.schema import KEY
+from yallmp.core.config.sections import read_section
+from yallmp.core.config.yamltree import Map, Node, Scalar, inside
 from yallmp.core.settings import Access, Key
-from yallmp.core.yamltree import Map, Node, Scalar, inside
 
 
 def access(reading: Reading, node: Node | None, values: Mapping[str, Any], names: Names) -> Access:

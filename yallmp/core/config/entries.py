@@ -9,15 +9,15 @@ from typing import Any
 
 from attrs import evolve, fields_dict, frozen
 
-from yallmp.core import destination
 from yallmp.core.backend import Backend, Patience, Tls
-from yallmp.core.destination import Destination
-from yallmp.core.environment import whole_reference
-from yallmp.core.kinds import name as checked_name
-from yallmp.core.reading import Reading
-from yallmp.core.schema import API_TYPES, ENTRY, PARAMS
-from yallmp.core.sections import member, read_section
-from yallmp.core.yamltree import Map, Node, Scalar, from_json
+from yallmp.core.config import destination
+from yallmp.core.config.destination import Destination
+from yallmp.core.config.environment import whole_reference
+from yallmp.core.config.kinds import name as checked_name
+from yallmp.core.config.reading import Reading
+from yallmp.core.config.schema import API_TYPES, ENTRY, PARAMS
+from yallmp.core.config.sections import member, read_section
+from yallmp.core.config.yamltree import Map, Node, Scalar, from_json
 
 _OWN = {"api_base", "sends", "patience", "tls"}
 _DIRECT = set(fields_dict(Backend)) - {"name", "model_name", "log_requests", *_OWN}

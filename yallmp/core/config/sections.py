@@ -14,10 +14,10 @@ from typing import Any
 
 from attrs import frozen
 
-from yallmp.core.kinds import OFF, Kind
-from yallmp.core.litellm import Foreign
-from yallmp.core.reading import Reading
-from yallmp.core.yamltree import Map, Node
+from yallmp.core.config.kinds import OFF, Kind
+from yallmp.core.config.litellm import Foreign
+from yallmp.core.config.reading import Reading
+from yallmp.core.config.yamltree import Map, Node
 
 _NOTHING_FOREIGN = Foreign()
 

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from attrs import define, evolve, field
 
-from yallmp.core.environment import Unexpandable, Unset, expanded, refers, whole_reference
-from yallmp.core.findings import ConfigError, Problem
+from yallmp.core.config.environment import Unexpandable, Unset, expanded, refers, whole_reference
+from yallmp.core.config.findings import ConfigError, Problem
+from yallmp.core.config.yamltree import Map, Node, Scalar, Seq, scalar_value
 from yallmp.core.settings import Notice
-from yallmp.core.yamltree import Map, Node, Scalar, Seq, scalar_value
 
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 _SHOWN = 60

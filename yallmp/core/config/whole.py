@@ -1,9 +1,7 @@
 """
-A configuration file as a :class:`yallmp.core.settings.Config`.
+A whole configuration file, section by section.
 
-The text becomes a tree that knows its lines (:mod:`yallmp.core.yamltree`); the tree is
-held against the table of settings (:mod:`yallmp.core.schema`); what refers to each other
-is checked last.  A mistake stops nothing: all are told at once.
+A mistake stops nothing: all are told at once.
 """
 
 from __future__ import annotations
@@ -13,17 +11,14 @@ from typing import Any
 
 from attrs import evolve, fields_dict
 
-from yallmp.core import apikeys, litellm, references
-from yallmp.core.entries import Entry, parse_backend, read_entry, treatment
-from yallmp.core.findings import ConfigError, Problem
-from yallmp.core.reading import Reading, no_files
-from yallmp.core.references import Names
-from yallmp.core.schema import API_TYPES, FILE
-from yallmp.core.sections import member, read_section
+from yallmp.core.config import apikeys, litellm, references
+from yallmp.core.config.entries import Entry, read_entry, treatment
+from yallmp.core.config.reading import Reading, no_files
+from yallmp.core.config.references import Names
+from yallmp.core.config.schema import API_TYPES, FILE
+from yallmp.core.config.sections import member, read_section
+from yallmp.core.config.yamltree import Map, Node, Seq, compose
 from yallmp.core.settings import Config, Limits, Logging, Router, Server
-from yallmp.core.yamltree import Map, Node, Seq, compose
-
-__all__ = ["API_TYPES", "ConfigError", "Problem", "parse", "parse_backend"]
 
 Values = Mapping[str, Any]
 

@@ -3,16 +3,16 @@ Fallbacks and aliases as they are written.
 
 ``fallbacks`` is a list of mappings from a model to its fallbacks, as in LiteLLM, or one
 such mapping.  What is read keeps its place, because whether a name is known can only be
-said when all are (:mod:`yallmp.core.references`).
+said when all are (:mod:`yallmp.core.config.references`).
 """
 
 from __future__ import annotations
 
 from attrs import frozen
 
-from yallmp.core import kinds, wirekinds
-from yallmp.core.reading import Reading
-from yallmp.core.yamltree import Map, Node, Seq
+from yallmp.core.config import kinds, wirekinds
+from yallmp.core.config.reading import Reading
+from yallmp.core.config.yamltree import Map, Node, Seq
 
 
 @frozen

@@ -14,10 +14,10 @@ from typing import Any
 
 from attrs import frozen
 
-from yallmp.core.fallbacklists import Named
-from yallmp.core.reading import Reading
+from yallmp.core.config.fallbacklists import Named
+from yallmp.core.config.reading import Reading
+from yallmp.core.config.yamltree import Node
 from yallmp.core.settings import Fallbacks
-from yallmp.core.yamltree import Node
 
 
 @frozen

@@ -1,7 +1,7 @@
 """
 Kinds of values that go over the wire: lists, headers, queries, JSON, addresses.
 
-As in :mod:`yallmp.core.kinds`, ``None`` stands for what is not set or wrong; of a list or
+As in :mod:`yallmp.core.config.kinds`, ``None`` stands for what is not set or wrong; of a list or
 a mapping what is wrong is missing.
 """
 
@@ -12,9 +12,9 @@ import math
 import re
 from urllib.parse import urlsplit
 
-from yallmp.core.kinds import text
-from yallmp.core.reading import Reading
-from yallmp.core.yamltree import Map, Node, Scalar, Seq
+from yallmp.core.config.kinds import text
+from yallmp.core.config.reading import Reading
+from yallmp.core.config.yamltree import Map, Node, Scalar, Seq
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from yallmp.core import kinds, litellm, wirekinds
-from yallmp.core.fallbacklists import aliases, by_model, for_all
-from yallmp.core.sections import Section, Setting, nested
+from yallmp.core.config import kinds, litellm, wirekinds
+from yallmp.core.config.fallbacklists import aliases, by_model, for_all
+from yallmp.core.config.sections import Section, Setting, nested
 
 #: The dialects that are implemented.
 API_TYPES = ("openai",)

@@ -2,7 +2,7 @@
 What of a LiteLLM configuration means something here, and what is said of the rest.
 
 LiteLLM's file is the common language of LLM proxies, so that one of them moves over as it
-is.  What is honoured stands in :mod:`yallmp.core.schema` beside our own settings; this
+is.  What is honoured stands in :mod:`yallmp.core.config.schema` beside our own settings; this
 module holds the other keys of LiteLLM's documentation (docs.litellm.ai, "Config settings"):
 those that are *ignored*, each with what will be different, and those that are *refused*,
 because they keep people out of the proxy and it must not open by being moved.

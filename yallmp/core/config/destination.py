@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from yallmp.core.providers import BELOW_V1, DIALECTS, PROVIDERS
-from yallmp.core.reading import Reading
-from yallmp.core.schema import PARAMS
-from yallmp.core.sections import member
-from yallmp.core.yamltree import Map, Node, Scalar
+from yallmp.core.config.providers import BELOW_V1, DIALECTS, PROVIDERS
+from yallmp.core.config.reading import Reading
+from yallmp.core.config.schema import PARAMS
+from yallmp.core.config.sections import member
+from yallmp.core.config.yamltree import Map, Node, Scalar
 
 
 @frozen

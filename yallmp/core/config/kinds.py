@@ -1,7 +1,7 @@
 """
 Kinds of values: what a setting may be, and what is said when it is something else.
 
-A kind is a function of a :class:`yallmp.core.reading.Reading` and a node.  It gives the
+A kind is a function of a :class:`yallmp.core.config.reading.Reading` and a node.  It gives the
 value, or ``None`` if there is none: the setting is null, or wrong and a problem is written
 down.  :data:`OFF` is a value: the setting is switched off.
 """
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from enum import Enum
 
 from yallmp.core.catalog import name_problem
-from yallmp.core.reading import Reading
-from yallmp.core.yamltree import Node, Scalar
+from yallmp.core.config.reading import Reading
+from yallmp.core.config.yamltree import Node, Scalar
 
 Kind = Callable[[Reading, Node], object]
 
