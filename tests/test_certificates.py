@@ -15,6 +15,7 @@ from OpenSSL import SSL
 from twisted.internet import reactor  # noqa: TID251 - these tests use sockets
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -89,36 +90,39 @@ class ContextsTests(SynchronousTestCase):
 class TrustTests(SynchronousTestCase):
     """Whom to trust."""
 
-    def test_the_system(self) -> None:
-        """Where it has certificates, they are asked."""
-        self.patch(certificates, "_system_has_certificates", lambda: True)
-        self.assertEqual(type(trust_root(None)).__name__, "OpenSSLDefaultPaths")
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+
+    def system(self, cafile: Path | None, capath: Path | None) -> Any:
+        """Whom to trust on a system that keeps its certificates there."""
+        shown = {"cafile": cafile and str(cafile), "capath": capath and str(capath)}
+        paths = type("Paths", (), shown)
+        self.patch(certificates.standard_ssl, "get_default_verify_paths", paths)
+        return trust_root(None)
+
+    def test_a_system_with_a_file(self) -> None:
+        """It is read here: pyOpenSSL would look elsewhere on some systems."""
+        file = self.folder / "cert.pem"
+        file.write_bytes(authority().root.pem)
+        self.assertEqual(len(self.system(file, None)._caCerts), 1)
+
+    def test_a_system_with_a_folder(self) -> None:
+        """OpenSSL searches it; also where the file is of no use."""
+        (self.folder / "cert.pem").write_bytes(b"nothing")
+        for file in (None, self.folder / "nowhere", self.folder / "cert.pem"):
+            found = self.system(file, self.folder)
+            self.assertEqual(type(found).__name__, "OpenSSLDefaultPaths")
 
     def test_a_system_without_certificates(self) -> None:
         """certifi's are used, all of them."""
-        self.patch(certificates, "_system_has_certificates", lambda: False)
-        trusted = trust_root(None)._caCerts
         count = Path(certifi.where()).read_bytes().count(b"-----BEGIN CERTIFICATE-----")
-        self.assertEqual(len(trusted), count)
+        for folder in (None, self.folder, self.folder / "nowhere"):
+            self.assertEqual(len(self.system(None, folder)._caCerts), count)
 
-    def test_whether_the_system_has_any(self) -> None:
-        """A file that is there, or a folder with something in it."""
-        folder = Path(self.mktemp())
-        empty = folder / "empty"
-        empty.mkdir(parents=True)
-        file = folder / "cert.pem"
-        file.write_bytes(b"x")
-        nowhere = str(folder / "nowhere")
-        for cafile, capath, has in (
-            (str(file), None, True),
-            (None, str(folder), True),
-            (nowhere, str(empty), False),
-            (None, nowhere, False),
-            (None, None, False),
-        ):
-            paths = type("Paths", (), {"cafile": cafile, "capath": capath})
-            self.patch(certificates.standard_ssl, "get_default_verify_paths", paths)
-            self.assertIs(certificates._system_has_certificates(), has)
+    def test_this_system(self) -> None:
+        """Whatever it has, OpenSSL takes it."""
+        CertificateOptions(trustRoot=trust_root(None)).getContext()
 
     def test_a_file_of_several(self) -> None:
         """With whatever stands between them."""

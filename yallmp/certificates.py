@@ -13,6 +13,7 @@ import re
 import ssl as standard_ssl
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,13 @@ def trust_root(pem: bytes | None) -> Any:
 
     :raises CertificateError: *pem* holds none, or one that cannot be read.
     """
-    if pem is None and _system_has_certificates():
-        return platformTrust()
-    found = _PEM.findall(Path(certifi.where()).read_bytes() if pem is None else pem)
+    if pem is None:
+        return _system_root() or _root_of(Path(certifi.where()).read_bytes())
+    return _root_of(pem)
+
+
+def _root_of(pem: bytes) -> Any:
+    found = _PEM.findall(pem)
     if not found:
         raise CertificateError("it holds no certificate (BEGIN CERTIFICATE … END CERTIFICATE)")
     return trustRootFromCertificates([_loaded(block) for block in found])
@@ -109,6 +114,22 @@ def _loaded(block: bytes) -> Certificate:
     except crypto.Error:
         raise CertificateError("it holds a certificate that cannot be read") from None
     return certificate
+
+
+def _system_root() -> Any:
+    """
+    Whom the system trusts; ``None`` if it has no certificates.
+
+    A file is read by ourselves: where Python knows one, pyOpenSSL may look in a place of
+    its own that does not exist (macOS).
+    """
+    paths = standard_ssl.get_default_verify_paths()
+    if paths.cafile is not None and Path(paths.cafile).is_file():
+        with suppress(CertificateError):
+            return _root_of(Path(paths.cafile).read_bytes())
+    folder = Path(paths.capath) if paths.capath else None
+    in_folder = folder is not None and folder.is_dir() and any(folder.iterdir())
+    return platformTrust() if in_folder else None
 
 
 def check_certificates(backends: Iterable[Backend]) -> None:
@@ -123,10 +144,3 @@ def check_certificates(backends: Iterable[Backend]) -> None:
                 trust_root(backend.tls.ca_pem)
             except CertificateError as error:
                 raise CertificateError(f"{backend.name}: ssl_ca_file: {error}") from None
-
-
-def _system_has_certificates() -> bool:
-    paths = standard_ssl.get_default_verify_paths()
-    file_there = paths.cafile is not None and Path(paths.cafile).is_file()
-    folder = Path(paths.capath) if paths.capath else None
-    return file_there or (folder is not None and folder.is_dir() and any(folder.iterdir()))
