@@ -205,6 +205,30 @@ class NoModelTests(SynchronousTestCase):
             ["c.yaml:1: model_list: no model is left in it; set one of: A_KEY, B_KEY"],
         )
 
+    def test_empty_entries(self) -> None:
+        """Each is a problem, alone or beside a good one: it may have been a model."""
+        message = "is empty; give it model_name and litellm_params, or remove it"
+        for text, line, number in (
+            ("model_list:\n  - \n", 2, 0),
+            (MODEL + "  - ~\n", 3, 1),
+            ("model_list: [null]", 1, 0),
+        ):
+            self.assertEqual(problems(text), [f"c.yaml:{line}: model_list[{number}]: {message}"])
+
+    def test_an_entry_that_is_wrong(self) -> None:
+        """What it would be is not known, so nothing is said of the number of models."""
+        text = """\
+        model_list:
+          - {model_name: a, litellm_params: {model: openai/a, api_key: "${A_KEY}"}}
+          - {model_name: b}
+        """
+        self.assertEqual(problems(text), ["c.yaml:3: model_list[1]: litellm_params is missing"])
+
+    def test_virtual_models_alone(self) -> None:
+        """Fallbacks need somebody that serves them; a name by itself is no model."""
+        said = problems("router_settings: {fallbacks: [{a: [b]}]}")
+        self.assertEqual(said, ["c.yaml:1: no model is configured: model_list is missing or empty"])
+
     def test_no_list(self) -> None:
         """A mapping of models is no list."""
         self.assertIn("is not a list", problems("model_list: {m: {}}")[0])

@@ -66,6 +66,9 @@ def parse_backend(
 
 def read_entry(reading: Reading, node: Node, defaults: Mapping[str, Any]) -> Entry | None:
     """The entry at *node*; ``None`` (and a problem) if it is none."""
+    if isinstance(node, Scalar) and node.value is None:
+        reading.problem(node, "is empty; give it model_name and litellm_params, or remove it")
+        return None
     params = member(node, ENTRY, "litellm_params") if isinstance(node, Map) else None
     unset = _unset_key(reading, params)
     if unset is not None:

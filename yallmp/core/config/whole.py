@@ -91,7 +91,7 @@ def _entries(reading: Reading, root: Map, defaults: Values) -> Sequence[Entry]:
     entries = _called(reading, [entry for entry in found if entry is not None])
     left_out = [entry for entry in entries if entry.unset is not None]
     _tell_left_out(reading, left_out)
-    if len(left_out) == len(found):
+    if len(left_out) == len(entries) and None not in found:
         _no_model(reading, node or root, left_out)
     return entries
 
