@@ -332,10 +332,15 @@ class AddressTests(SynchronousTestCase):
         )
 
     def test_empty_variables(self) -> None:
-        """An address, a name or an answer that a variable leaves empty is missing."""
-        text = entry("api_base: ${URL:-}\n")
-        self.assertIn("api_base is missing", problems(text)[0])
-        self.assertIn("api_base is missing", problems(entry("mock_response: ${X:-}\n"))[0])
+        """What a variable leaves empty is named: an address, an answer, a name."""
+        where = "c.yaml:4: model_list[0].litellm_params"
+        self.assertEqual(
+            problems(entry("api_base: ${URL:-}\n")),
+            [f"{where}.api_base: is empty; give it a value"],
+        )
+        (said,) = problems(entry("mock_response: ${EMPTY}\n"), {"EMPTY": ""})
+        self.assertTrue(said.startswith(f"{where}.mock_response: is empty; "), said)
+        self.assertEqual(problems(entry(BASE + "mock_response: ${EMPTY}\n"), {"EMPTY": ""}), [])
         for name in ("", " ${X:-}"):
             said = problems(entry(BASE).replace(" m\n", f"{name}\n", 1))
             self.assertEqual(said, ["c.yaml:2: model_list[0]: model_name is missing"])

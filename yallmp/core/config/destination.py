@@ -75,7 +75,7 @@ def check(reading: Reading, to: Destination) -> None:
     elif _needs_dialect(to):
         reading.problem(to.place("model"), _wanting(to.provider, reading.api_types))
     elif _is_nowhere(reading, to):
-        reading.problem(to.node, _no_address(to))
+        _tell_nowhere(reading, to)
     _tell(reading, to)
 
 
@@ -109,6 +109,16 @@ def _is_nowhere(reading: Reading, to: Destination) -> bool:
         return False
     given = [to.place(key) for key in ("api_base", "mock_response") if to.is_given(key)]
     return not any(reading.excuses(node) for node in given)
+
+
+def _tell_nowhere(reading: Reading, to: Destination) -> None:
+    """What was meant to lead somewhere is the place to mend, if it is there."""
+    empty = next((key for key in ("mock_response", "api_base") if to.is_given(key)), None)
+    if empty is None:
+        reading.problem(to.node, _no_address(to))
+    else:
+        instead = " (or remove it and set api_base)" if empty == "mock_response" else ""
+        reading.problem(to.place(empty), f"is empty; give it a value{instead}")
 
 
 def _no_address(to: Destination) -> str:
