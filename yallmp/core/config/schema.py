@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from yallmp.core.config import kinds, litellm, wirekinds
+from yallmp.core.config import kinds, listenkinds, litellm, wirekinds
 from yallmp.core.config.fallbacklists import aliases, by_model, for_all
 from yallmp.core.config.sections import Section, Setting, nested
 
@@ -111,9 +111,9 @@ LITELLM = Section(
 
 SERVER = Section(
     (
-        Setting("host", kinds.text),
+        Setting("host", listenkinds.host),
         Setting("port", kinds.whole(0, 65535)),
-        Setting("listen", kinds.text),
+        Setting("listen", listenkinds.endpoint),
         Setting("allowed_hosts", wirekinds.texts),
         Setting("cors_origins", wirekinds.origins),
         Setting("workers", kinds.one_worker),
