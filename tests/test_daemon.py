@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from errno import EADDRINUSE
+from traceback import format_exception_only
 from typing import Any
 
 from twisted.application.service import MultiService, Service
@@ -258,8 +259,15 @@ class DeafTests(DaemonCase):
         self.assertEqual(error.code, 1)
         self.assertIsInstance(error, SystemExit)
         self.assertIsInstance(error, Exception)
-        self.assertIn("another program", str(error))
-        self.assertIn("another program", self.said("critical")[0])
+        self.assertIn("127.0.0.1:8000: another program", str(error))
+        self.assertIn("127.0.0.1:8000: another program", self.said("critical")[0])
+
+    def test_what_twistd_passes_on(self) -> None:
+        """Of a daemon's last words 100 bytes come through, two of them its own: where, and why."""
+        self.failing.result = fail(self.failing.error)
+        error = self.assertRaises(CannotListen, self.daemon.privilegedStartService)
+        passed_on = format_exception_only(type(error), error)[-1][:98]
+        self.assertIn("127.0.0.1:8000: another program listens there", passed_on)
 
     def test_known_later(self) -> None:
         """The reactor is stopped as soon as it runs, and the stop has nothing to close."""

@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core.settings import Server
-from yallmp.listening import ListeningError, check_listening, endpoint_for, remedy
+from yallmp.listening import ListeningError, check_listening, endpoint_for, refusal, remedy
 
 
 class Refused:
@@ -160,6 +160,23 @@ class RemedyTests(SynchronousTestCase):
         """What the system said is inside."""
         inside = OSError(errno.EADDRINUSE, "Address already in use")
         self.assertIn("another program", remedy(CannotListenError("127.0.0.1", 80, inside)))
+
+    def test_the_address_comes_first(self) -> None:
+        """What an endpoint was to listen on, also where it is all addresses, or a path."""
+        inside = OSError(errno.EADDRINUSE, "Address already in use")
+        for host, port, where in (
+            ("127.0.0.1", 80, "127.0.0.1:80"),
+            ("", 80, "0.0.0.0:80"),
+            ("::1", 80, "[::1]:80"),
+            (None, "/run/y.sock", "unix:/run/y.sock"),
+            (None, b"/run/y.sock", "unix:/run/y.sock"),
+        ):
+            said = refusal(CannotListenError(host, port, inside))
+            self.assertTrue(said.startswith(f"{where}: another program"), said)
+
+    def test_no_address(self) -> None:
+        """An error that does not know where it came about is told without."""
+        self.assertEqual(refusal(ValueError("no")), "no")
 
     def test_any_other(self) -> None:
         """Its own words."""

@@ -29,7 +29,7 @@ from yallmp import __version__
 from yallmp.arrivals import authority
 from yallmp.descriptors import have_plenty
 from yallmp.forwarding import Forwarding
-from yallmp.listening import remedy
+from yallmp.listening import refusal
 from yallmp.wires import Wires
 
 #: How long the last answers may take to leave after the drain, in seconds.
@@ -116,7 +116,7 @@ class Daemon(Service):
 
     def _cannot_listen(self, failure: Failure) -> None:
         """Nobody can reach us; an endpoint may find that out only when the reactor runs."""
-        self._deaf = remedy(failure.value)
+        self._deaf = refusal(failure.value)
         _log.critical("cannot listen: {reason}", reason=self._deaf)
         self._reactor.callWhenRunning(self._reactor.stop)
 

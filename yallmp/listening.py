@@ -12,6 +12,7 @@ import socket
 from typing import Any
 
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from yallmp.core.settings import Server
@@ -38,6 +39,23 @@ def remedy(error: BaseException | None) -> str:
     return _REMEDIES.get(number or 0, getattr(known, "strerror", None) or str(known))
 
 
+def refusal(error: BaseException | None) -> str:
+    """
+    What to say of *error*, raised on listening: where, and then what to do.
+
+    The address comes first, as twistd passes on only so much of what ends a daemon.
+    """
+    where = _place(error.interface, error.port) if isinstance(error, CannotListenError) else ""
+    return f"{where}: {remedy(error)}" if where else remedy(error)
+
+
+def _place(host: str | None, port: int | str | bytes) -> str:
+    """An address as one writes it; the port of a UNIX socket is its path."""
+    if not isinstance(port, int):
+        return f"unix:{os.fsdecode(port)}"
+    return f"[{host}]:{port}" if host and ":" in host else f"{host or '0.0.0.0'}:{port}"
+
+
 def check_listening(server: Server) -> None:
     """
     Bind where *server* says, and let go again.
@@ -55,10 +73,8 @@ def check_listening(server: Server) -> None:
             probe.bind((host, server.port))
             probe.listen(1)
         except (OSError, UnicodeError) as error:
-            shown = f"[{host}]" if ":" in host else host
-            raise ListeningError(
-                f"cannot listen on {shown}:{server.port}: {remedy(error)}"
-            ) from None
+            where = _place(host, server.port)
+            raise ListeningError(f"cannot listen on {where}: {remedy(error)}") from None
 
 
 def endpoint_for(server: Server, reactor: Any) -> IStreamServerEndpoint:
