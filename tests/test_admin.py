@@ -144,6 +144,8 @@ class RegisteringTests(AdminCase):
         """The body is one JSON object, with no key twice at any depth."""
         for body in (b"", b"{", b"[]", b"\xff", b'{"a": NaN}', b"[" * 70, b'{"name": "c"} x'):
             self.refuse(400, "invalid_json", "POST", body=body)
+        long = b'{"name": "c", "litellm_params": {"weight": %b}}' % (b"1" * 5000)
+        self.refuse(400, "invalid_json", "POST", body=long)
         for body in (b'{"name": "c", "name": "d"}', b'{"litellm_params": {"a": 1, "a": 2}}'):
             self.refuse(400, "duplicate_key", "POST", body=body)
 

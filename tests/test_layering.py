@@ -26,9 +26,9 @@ LAYERS: list[list[str]] = [
     ["", "core"],
     # Words, formats and parsers that know nothing of ours.
     [
-        "core.addresses", "core.backlog", "core.errors", "core.escapes", "core.frames",
-        "core.maskers", "core.masking", "core.recordframe", "core.retention", "core.secretnames",
-        "core.sse", "core.told",
+        "core.addresses", "core.backlog", "core.digits", "core.errors", "core.escapes",
+        "core.frames", "core.maskers", "core.masking", "core.recordframe", "core.retention",
+        "core.secretnames", "core.sse", "core.told",
     ],
     # The values that the parts share.
     ["core.backend", "core.exchange", "core.settings"],

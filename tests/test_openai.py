@@ -32,7 +32,7 @@ from yallmp.core.asked import (
 from yallmp.core.backend import Backend
 from yallmp.core.errors import BackendFault
 from yallmp.core.exchange import Usage
-from yallmp.core.gate import Checked, Gate
+from yallmp.core.gate import Checked, Gate, Kind
 from yallmp.core.jsonbody import Document, apply
 from yallmp.core.problems import Problem, Reason
 from yallmp.core.sse import Parser, ServerEvent
@@ -234,6 +234,20 @@ class CheckTests(SynchronousTestCase):
             (RESPONSES, {"output": [], "status": "incomplete"}),
         ):
             self.assertTrue(self.check(value, endpoint).ok, value)
+
+    def test_long_numbers(self) -> None:
+        """A number that Python makes no integer of spoils neither an answer nor a stream."""
+        created = b'"created":' + b"1" * 5000
+        body = json.dumps(answer(choice())).encode().replace(b'"created": 1', created)
+        self.assertTrue(self.check(body).ok)
+        stream = OPENAI.exploded(asked(), body)
+        assert stream is not None
+        self.assertIn(
+            "1" * 5000, [json.loads(e.data or b"")["created"] for e in events(stream)[:1]]
+        )
+        (event, *_) = events(b'data: {%b, "choices":[{"delta":{"content":"a"}}]}\n\n' % created)
+        self.assertEqual(OPENAI.inspector(asked()).see(event).kind, Kind.CONTENT)
+        self.assertIsNotNone(OPENAI.assembled(asked(), [event]))
 
     def test_bad(self) -> None:
         """Empty, HTML, broken, or without what is promised; the message says which."""

@@ -385,6 +385,11 @@ class ToldTests(SynchronousTestCase):
         self.assertEqual(told_in(b" no such thing\n").message, "no such thing")
         self.assertEqual(told_in(b"<html>context length"), Told())
 
+    def test_long_numbers(self) -> None:
+        """A number of thousands of digits beside it hides no message."""
+        body = b'{"error": {"message": "m", "code": "c", "at": %b}}' % (b"1" * 5000)
+        self.assertEqual(told_in(body), Told("m", "c"))
+
     def test_messages_can_be_encoded(self) -> None:
         """Half a surrogate pair in a message does not break what writes it down."""
         self.assertEqual(told_in(b'{"error": "a\\ud800b"}').message.encode(), b"a?b")

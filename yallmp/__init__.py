@@ -61,8 +61,8 @@ imports from its own layer or one further down in this list, never upwards
   :mod:`yallmp.core.told` (what went wrong), :mod:`yallmp.core.routing`, :mod:`yallmp.core.gate`
   (what of a stream may go on), :mod:`yallmp.core.replies` (what the client is told)
 - requests and answers: :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,
-  :mod:`yallmp.core.jsonbody`, :mod:`yallmp.core.headers`, :mod:`yallmp.core.sse`,
-  :mod:`yallmp.core.inflate`
+  :mod:`yallmp.core.jsonbody`, :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
+  :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`
 - who may do what: :mod:`yallmp.core.access`, :mod:`yallmp.core.visit`,
   :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`
 - what is configured: :mod:`yallmp.core.settings` and :mod:`yallmp.core.backend` (the values),

@@ -26,6 +26,7 @@ from yallmp.core.access import admit_admin, listens_on_loopback
 from yallmp.core.backend import Backend
 from yallmp.core.errors import (
     DuplicateKey,
+    InvalidJSON,
     MethodNotAllowed,
     NotFound,
     ProxyError,
@@ -202,7 +203,10 @@ def _json_body(request: Request) -> object:
     if len(body) > MAX_BODY:
         raise TooLarge(f"The body is larger than {MAX_BODY} bytes.")
     document = Document.parse(body)
-    return json.loads(document.text, object_pairs_hook=_unique)
+    try:
+        return json.loads(document.text, object_pairs_hook=_unique)
+    except ValueError:  # what the document let pass is to be counted with here
+        raise InvalidJSON("The body has a number of thousands of digits.") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from yallmp.core.digits import loads
 from yallmp.core.sse import event_bytes
 from yallmp.wires import Wire
 
@@ -63,7 +64,7 @@ class MockAgent:
         kind = _kind(uri)
         if kind is None:
             return succeed(self._refusal())
-        asked = json.loads(bytes(sink.body))
+        asked = loads(bytes(sink.body))
         made = self._stream if asked.get("stream") else self._whole
         return succeed(made(kind, asked))
 

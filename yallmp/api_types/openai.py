@@ -21,6 +21,7 @@ from yallmp.api_types.openai_streams import ChoiceStream, ResponseStream
 from yallmp.api_types.openai_whole import assembled
 from yallmp.core.asked import CHAT, RESPONSES, Asked
 from yallmp.core.backend import Backend
+from yallmp.core.digits import loads
 from yallmp.core.errors import DuplicateKey, ProxyError, error_object
 from yallmp.core.exchange import Splice
 from yallmp.core.gate import Checked, Inspector
@@ -61,7 +62,7 @@ class OpenAI:
     def check(self, asked: Asked, body: bytes) -> Checked:
         """Whether *body* is JSON with what the endpoint promises, and no error."""
         try:
-            value = json.loads(body)
+            value = loads(body)
         except (ValueError, RecursionError):
             return Checked(
                 False, "the answer is not JSON" if body.strip() else "the answer is empty"

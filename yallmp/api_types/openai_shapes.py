@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from yallmp.core.asked import CHAT, COMPLETIONS, Asked
+from yallmp.core.digits import loads
 from yallmp.core.exchange import Usage
 from yallmp.core.sse import event_bytes
 
@@ -85,7 +86,7 @@ def _chunks(asked: Asked, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _answer(asked: Asked, body: bytes) -> dict[str, Any] | None:
     """*body* as an answer with choices."""
     try:
-        value = json.loads(body)
+        value = loads(body)
     except (ValueError, RecursionError):
         return None
     if asked.endpoint not in (CHAT, COMPLETIONS) or not isinstance(value, dict):

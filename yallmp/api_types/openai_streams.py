@@ -9,12 +9,12 @@ stream.  Responses sends typed events; ``response.completed``, ``.incomplete`` o
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from attrs import define, field
 
 from yallmp.api_types.openai_shapes import error_in, usage_of
+from yallmp.core.digits import loads
 from yallmp.core.exchange import Usage
 from yallmp.core.gate import Kind, Seen
 from yallmp.core.sse import ServerEvent, event_bytes
@@ -31,7 +31,7 @@ _ENDINGS = {"response.completed", "response.incomplete"}
 
 def _parsed(event: ServerEvent) -> Any:
     try:
-        return json.loads(event.data or b"")
+        return loads(event.data or b"")
     except (ValueError, RecursionError):
         return None
 

@@ -15,6 +15,7 @@ from typing import Any
 from attrs import define, field
 
 from yallmp.core.asked import CHAT, RESPONSES, Asked
+from yallmp.core.digits import loads
 from yallmp.core.sse import ServerEvent
 
 #: Texts that are told once or again, never in pieces.
@@ -35,7 +36,7 @@ def assembled(asked: Asked, events: Sequence[ServerEvent]) -> bytes | None:
 
 def _value(event: ServerEvent) -> Any:
     try:
-        return json.loads(event.data or b"")
+        return loads(event.data or b"")
     except (ValueError, RecursionError):
         return None
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from attrs import frozen
 
+from yallmp.core.digits import loads
+
 #: So many wrappers are looked into, and so much of a message is kept.
 _WRAPPERS = 8
 _LONGEST = 16 * 1024
@@ -56,7 +58,7 @@ class Told:
 def parsed(body: bytes) -> Any:
     """*body* as JSON, or ``None``."""
     try:
-        return json.loads(body)
+        return loads(body)
     except (ValueError, RecursionError):
         return None
 
