@@ -140,8 +140,14 @@ class RefusalTests(SynchronousTestCase):
         Document.parse(b'{"a": "%s"}' % (b"[{" * 500))
 
     def test_numbers_too_long_for_python(self) -> None:
-        """A number of thousands of digits is refused rather than an error of ours."""
-        self.refused(b'{"a": %s}' % (b"1" * 5000), "not valid JSON")
+        """A number of thousands of digits is read as its text, and its bytes stay."""
+        body = b'{"a": %b, "b": [-%b], "c": 1}' % (b"1" * 5000, b"2" * 5000)
+        document = Document.parse(body)
+        self.assertEqual(document.get("a"), "1" * 5000)
+        self.assertEqual(document.get("b"), ["-" + "2" * 5000])
+        changed = apply(body, document.splices({"c": "2"}))
+        self.assertEqual(changed, body[:-2] + b"2}")
+        self.refused(body[:-1], "not valid JSON")
 
     def test_duplicate_keys(self) -> None:
         """A key that stands twice is named, also when spelt differently."""

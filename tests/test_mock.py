@@ -65,6 +65,11 @@ class WholeTests(MockCase):
             self.assertEqual((got.status, got.clean), (200, True))
         self.assertEqual([end.outcome for end in self.events_told(End)], ["success"] * 2)
 
+    def test_long_numbers(self) -> None:
+        """A request with a number of thousands of digits is answered like any other."""
+        body = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}], "seed": %b}'
+        self.assertEqual(self.ask(body % (b"1" * 5000)).status, 200)
+
     def test_the_model_is_the_one_that_was_sent(self) -> None:
         """As a real backend does, also where a pattern serves many names."""
         self.serve(Backend("any", "mock/*", mock_response=TEXT))

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from attrs import field, frozen
 
+from yallmp.core.digits import Decoder
 from yallmp.core.errors import DuplicateKey, InvalidJSON
 from yallmp.core.exchange import Splice
 
@@ -32,7 +33,7 @@ def _no_constant(name: str) -> NoReturn:
     raise InvalidJSON(f"The body contains {name}, which JSON does not have.")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = Decoder(parse_constant=_no_constant)
 
 
 @frozen
