@@ -260,7 +260,7 @@ class ForegroundTests(ProcessCase):
         process = self.start("-m", "yallmp", "-c", "in_use.yaml")
         out, err = process.communicate()
         self.assertEqual((process.returncode, err), (1, ""))
-        self.assertIn("cannot listen: another program", out)
+        self.assertRegex(out, r"cannot listen: 127\.0\.0\.1:[0-9]+: another program")
         self.assertNotIn("Traceback", out)
 
 
