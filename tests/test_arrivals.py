@@ -47,6 +47,10 @@ class Root(Resource):
         self.made.append(self.arrivals.of(request))
         return NOT_DONE_YET
 
+    def refuse(self, channel: Any) -> Arrival:
+        self.made.append(self.arrivals.unfinished(channel, channel.request_line))
+        return self.made[-1]
+
 
 class ArrivalCase(SynchronousTestCase):
     """With a site on a connection that the test describes."""
@@ -67,9 +71,8 @@ class ArrivalCase(SynchronousTestCase):
         site = ProxySite(
             root,
             lambda: Limits(max_target_bytes=300),
-            lambda channel, _: root.made.append(
-                self.arrivals.refused(channel, channel.request_line)
-            ),
+            lambda channel, _: root.refuse(channel),
+            root.refuse,
             self.clock,
         )
         transport = (Secured if secure else StringTransport)(hostAddress=host, peerAddress=peer)
@@ -207,8 +210,8 @@ class OddBytesTests(ArrivalCase):
     @given(st.binary(max_size=400))
     def test_any_line(self, line: bytes) -> None:
         """No line makes the telling of it fail."""
-        channel = ProxySite(Resource(), Limits, None, Clock()).buildProtocol(None)
+        channel = ProxySite(Resource(), Limits, None, None, Clock()).buildProtocol(None)
         channel.makeConnection(StringTransport(hostAddress=HERE, peerAddress=THERE))
-        arrival = Arrivals(Clock(), lambda: 0.0, lambda: "0" * 12, print).refused(channel, line)
+        arrival = Arrivals(Clock(), lambda: 0.0, lambda: "0" * 12, print).unfinished(channel, line)
         for part in (arrival.method, arrival.path, arrival.query):
             part.encode()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.fakes import ProxyCase
+from tests.fakes import ProxyCase, silent
 from yallmp.core.exchange import Begin, End
 from yallmp.core.settings import Limits
 
@@ -117,6 +117,65 @@ class RefusalTests(ProxyCase):
         self.assertEqual([(e.status, e.outcome) for e in self.events_told(End)],
                          [(413, "rejected"), (414, "rejected")])  # fmt: skip
         self.net.pass_time(3)
+
+    def test_refusals_carry_our_ids(self) -> None:
+        """The answer and the record can be brought together; known headers are in it."""
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\n"
+        client = self.raw(head + b"Content-Length: 9999\r\n\r\n")
+        (begin,) = self.events_told(Begin)
+        self.assertIn(b"\r\nX-Request-Id: mine\r\n", client.data)
+        self.assertIn(b"\r\nX-Yallmp-Id: %s\r\n" % begin.id.encode(), client.data)
+        self.assertIn((b"Content-Length", b"9999"), begin.headers)
+        self.assertEqual(begin.client_request_id, "mine")
+        self.net.pass_time(3)
+
+    def test_a_client_that_leaves_in_its_body_is_told(self) -> None:
+        """It has a record like every other request to an endpoint."""
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
+        client = self.raw(head + b"half")
+        (end,) = [e for e in self.net.ends if e.protocol is client]
+        end.loseConnection()
+        self.net.pump()
+        self.assertEqual([b.recorded for b in self.events_told(Begin)], [True])
+        (told,) = self.events_told(End)
+        self.assertEqual((told.outcome, told.status), ("client_gone", 499))
+
+    def test_strange_hosts(self) -> None:
+        """No Host keeps a request without an answer, or makes it ours to fail."""
+        for host in (b"\xb4x", b"evil..com", b".127.0.0.1", b"..", b"x" * 70, b"", b"a b", b"["):
+            got = self.raw(b"GET /livez HTTP/1.1\r\nHost: %s\r\n\r\n" % host)
+            self.assertIn(b"HTTP/1.1 200 OK", got.data, host)
+            got = self.raw(b"GET /v1/models HTTP/1.1\r\nHost: %s\r\n\r\n" % host)
+            self.assertEqual(parsed(got.data)[0], 403, host)
+
+    def test_other_forms_of_target(self) -> None:
+        """A whole URL is its path; ``*`` is a path that there is not."""
+        for target, status in (
+            (b"http://127.0.0.1:8000/livez", b"200"), (b"HTTPS://x/livez?a", b"200"),
+            (b"http://x", b"200"), (b"http://x?q", b"200"), (b"*", b"404"), (b"/*", b"404"),
+        ):  # fmt: skip
+            got = self.raw(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % target)
+            self.assertIn(b"HTTP/1.1 %s " % status, got.data, target)
+            self.assertIn(b"\r\nX-Yallmp-Id: ", got.data)
+        star = self.raw(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertIn(b'"error"', star.data)
+
+    def test_a_client_that_sends_much_behind_its_request_is_cut_off(self) -> None:
+        """Else it would not be seen that it leaves, and its backend would not be freed."""
+        self.fakes["m"].script = [silent]
+        body = b'{"model": "m", "messages": [{}]}'
+        head = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+        )
+        client = self.raw(head % len(body) + body)
+        (end,) = [e for e in self.net.ends if e.protocol is client]
+        end.write(b"x" * 16_000)
+        self.net.pump()
+        self.assertIsNone(client.lost)
+        end.write(b"x" * 1_000)
+        self.net.pump()
+        self.assertIsNotNone(client.lost)
+        self.assertEqual(len(self.fakes["m"].left), 1)
 
     def test_connections_stay_open(self) -> None:
         """Two requests on one connection, one after the other and pipelined."""

@@ -27,7 +27,9 @@ from tests.fakes import (
     silent,
     stream,
 )
+from yallmp import attempts as attempts_module
 from yallmp.core.exchange import AttemptEnd, End
+from yallmp.core.headers import media_type
 from yallmp.core.settings import Fallbacks, Router
 
 #: name: (answers, attempts there, fallback asked, status and code if it was the last);
@@ -497,6 +499,26 @@ class QueueTests(ProxyCase):
         for each in held:
             each.leave()
         self.net.pass_time(0.2)
+
+
+class UnforeseenTests(ProxyCase):
+    """An error of our own in reading a backend's answer."""
+
+    def test_it_leads_on_like_any_other(self) -> None:
+        """The next backend answers; the record has the attempt's end; the log the traceback."""
+        self.patch(attempts_module, "media_type", self.fail_once)
+        self.failed = False
+        self.serve(self.fake("m"), self.fake("b"), fallbacks=[("m", ("b",))])
+        got = self.finish(self.ask())
+        self.assertEqual(got.header("x-yallmp-route"), "m:invalid_response,b:200")
+        self.assertEqual(len(self.events_told(AttemptEnd)), 2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def fail_once(self, headers: Any) -> bytes:
+        if not self.failed:
+            self.failed = True
+            raise ZeroDivisionError
+        return media_type(headers)
 
 
 class ShapeTests(ProxyCase):

@@ -139,6 +139,29 @@ class RefusalTests(SynchronousTestCase):
         """A text full of brackets is not nested."""
         Document.parse(b'{"a": "%s"}' % (b"[{" * 500))
 
+    def test_broken_nesting_is_broken_json(self) -> None:
+        """Brackets that do not match, of any number, and strings that do not end."""
+        for body in (
+            b'{"a":' + b"[" * 60,
+            b'{"a":' + b"]" * 70,
+            b"{" + b'"\\' * 90,
+        ):
+            self.refused(body, "not valid JSON")
+
+    def test_deep_and_wide(self) -> None:
+        """64 levels everywhere pass, one place with 65 does not."""
+        level = b"[" * 62 + b"]" * 62
+        wide = b",".join([level] * 200)
+        Document.parse(b'{"a":[%s]}' % wide)
+        self.refused(b'{"a":[%s,[%s]]}' % (wide, level), "nested deeper")
+        self.refused(b'{"a":%s%s}' % (b"[[]," * 80 + b"1", b"]" * 80), "nested deeper")
+
+    def test_a_thousand_keys(self) -> None:
+        """More than any API has are refused before they cost anything."""
+        keys = [b'"k%d":1' % number for number in range(1001)]
+        Document.parse(b"{%s}" % b",".join(keys[:1000]))
+        self.refused(b"{%s}" % b",".join(keys), "more than 1000 keys")
+
     def test_numbers_too_long_for_python(self) -> None:
         """A number of thousands of digits is read as its text, and its bytes stay."""
         body = b'{"a": %b, "b": [-%b], "c": 1}' % (b"1" * 5000, b"2" * 5000)

@@ -285,12 +285,15 @@ class BrokenTests(StreamCase):
         self.assert_broken(got, "upstream_idle_timeout")
 
     def test_comments_are_life_but_not_for_ever(self) -> None:
-        """Pings alone keep a stream for ``ping_timeout``."""
-        pings = Paced(self, (0, chunk("a")), *[(5, b": ping\n\n")] * 30, end="hang")
-        got = self.stream_of(pings, idle_timeout=10, ping_timeout=60)
-        self.assertApproximates(self.net.until(lambda: got.over, step=0.5), 60, 1)
-        self.assert_broken(got, "upstream_idle_timeout")
-        self.net.pass_time(120, step=1)
+        """Pings alone keep a stream for ``ping_timeout``; an explicit idle time is final."""
+        for settings, seconds in (({"ping_timeout": 150}, 150), ({"idle_timeout": 10}, 10)):
+            self.start_over()
+            pings = Paced(self, (0, chunk("a")), *[(5, b": ping\n\n")] * 40, end="hang")
+            got = self.stream_of(pings, **settings)
+            took = self.net.until(lambda got=got: got.over, step=0.5)
+            self.assertApproximates(took, seconds, 1)
+            self.assert_broken(got, "upstream_idle_timeout")
+            self.net.pass_time(60, step=1)
 
     def test_lifetime(self) -> None:
         """A stream that never ends is ended."""

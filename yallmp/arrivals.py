@@ -14,6 +14,7 @@ from attrs import define, field
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 from zope.interface import Attribute, Interface, implementer
 
@@ -106,22 +107,23 @@ class Arrivals:
     def of(self, request: Request) -> Arrival:
         """The arrival of *request*."""
         path, _, query = request.uri.partition(b"?")
-        headers = tuple(
-            (name, value)
-            for name, values in request.requestHeaders.getAllRawHeaders()
-            for value in values
-        )
+        headers = _pairs(request.requestHeaders)
         listener = _listener(request.getHost(), secure=request.isSecure())
         target = (request.method, path, query)
         return self._made(request.getClientAddress(), listener, target, headers)
 
-    def refused(self, channel: HTTPChannel, line: bytes) -> Arrival:
-        """The arrival of a request on *channel* of which only its first *line* can be known."""
+    def unfinished(self, channel: HTTPChannel, line: bytes) -> Arrival:
+        """
+        The arrival of a request on *channel* that has not come whole.
+
+        :param line: its first line; headers are known as far as they came.
+        """
         method, _, rest = line.partition(b" ")
         path, _, query = rest.partition(b" ")[0].partition(b"?")
         listener = _listener(channel.getHost(), secure=channel.isSecure())
         target = (method[:_KEPT], path[:_KEPT], query[:_KEPT])
-        return self._made(channel.getPeer(), listener, target, ())
+        headers = _pairs(channel.requests[-1].requestHeaders) if channel.requests else ()
+        return self._made(channel.getPeer(), listener, target, headers)
 
     def _made(
         self,
@@ -156,6 +158,10 @@ class Arrivals:
         at = (self.clock.seconds() - arrival.began) * 1000
         told = outcome or ("success" if status < 400 else "rejected")
         self.tell(End(arrival.id, at, told, status, sent, body=body))
+
+
+def _pairs(headers: Headers) -> HeaderPairs:
+    return tuple((name, value) for name, values in headers.getAllRawHeaders() for value in values)
 
 
 def _listener(host: IAddress, *, secure: bool) -> str:

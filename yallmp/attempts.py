@@ -15,6 +15,7 @@ from typing import Any
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.web.iweb import IResponse
 
 from yallmp.api_types import API_TYPES
@@ -35,6 +36,7 @@ from yallmp.report import Report
 from yallmp.upstream import Outgoing, Upstream, head_of
 from yallmp.wires import Wire
 
+_log = Logger()
 _HEAD_LATE = Problem(Reason.TIMEOUT, "no answer in time")
 _ANSWER_LATE = Problem(Reason.TIMEOUT, "the answer was not whole in time")
 
@@ -127,6 +129,11 @@ class Attempt:
                 )
                 raise
             problem = self._dog.expired
+        except Exception:
+            _log.failure(
+                "attempt {number} on {name} failed", number=self.number, name=self.backend.name
+            )
+            problem = Problem(Reason.INVALID, "the answer could not be read")
         else:
             self._report.end(self._status, self._body, None, None)
             return delivered

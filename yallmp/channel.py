@@ -14,14 +14,19 @@ method of ``HTTPChannel`` that is not documented.  Its tests would show a change
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, ITCPTransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request, Site
 
+from yallmp.answers import send_error
+from yallmp.arrivals import Arrival
 from yallmp.core.errors import (
     HeadTooLarge,
     ProxyError,
@@ -38,7 +43,10 @@ DISCARD_BYTES = 1024 * 1024
 DISCARD_TIME = 2.0
 #: A connection without a request, or a body that stands still, is closed after this; seconds.
 IDLE_TIME = 60
+#: What may come behind a request that is being served, in bytes (pipelining).
+BEHIND = 16 * 1024
 _METHOD_AND_VERSION = 64
+_log = Logger()
 
 
 class ProxyRequest(Request):
@@ -64,8 +72,25 @@ class ProxyRequest(Request):
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """All of it is there."""
+        self.channel.in_body = False
         if not self.channel.refusing:
-            super().requestReceived(command, path, version)
+            super().requestReceived(command, _origin_form(path), version)
+
+    def getRequestHostname(self) -> bytes:  # noqa: N802
+        """
+        The same for every request.
+
+        Klein asks for it to find a route, and what it makes of a strange ``Host`` is an
+        error before any handler; ours do not depend on it, and ``core.access`` judges it.
+        """
+        return b"yallmp"
+
+    def processingFailed(self, reason: Failure) -> Failure:  # noqa: N802
+        """An error that should not be: told in our shape, without its traceback."""
+        _log.failure("serving {uri!r} failed", reason, uri=self.uri)
+        if not self.startedWriting:
+            send_error(self, ProxyError("The proxy failed; its log says why."))
+        return reason
 
     def _refuse_body(self) -> None:
         limit = self.channel.limits.max_body_bytes
@@ -83,6 +108,8 @@ class ProxyChannel(HTTPChannel):
     _head_timer: IDelayedCall | None = None
     _in_head = False
     _lost = False
+    in_body = False
+    _behind = 0
 
     def limit(self, limits: Limits) -> None:
         """Put *limits* in force."""
@@ -120,13 +147,29 @@ class ProxyChannel(HTTPChannel):
         """A line is longer than any may be: the target's, or a header's."""
         self.refuse(self._head_too_large() if self._in_head else self._too_long())
 
+    def rawDataReceived(self, data: bytes) -> None:
+        """
+        Take a part of a body, or what comes behind a request that is being served.
+
+        Twisted stops to read where too much comes behind, and then does not see that the
+        client leaves: such a client is cut off instead.
+        """
+        self._behind = self._behind + len(data) if self._handlingRequest else 0
+        if self._behind > BEHIND:
+            ITCPTransport(self.transport).abortConnection()
+        else:
+            super().rawDataReceived(data)
+
     def allHeadersReceived(self) -> None:
         self._head_is_over()
+        self.in_body = True
         super().allHeadersReceived()
 
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         self._lost = True
         self._head_is_over()
+        if self.in_body and not self.refusing:
+            self.site.left(self)
         super().connectionLost(reason)
 
     def refuse(self, error: ProxyError) -> None:
@@ -136,8 +179,7 @@ class ProxyChannel(HTTPChannel):
         self._head_is_over()
         self.setTimeout(None)
         self._discard_left = DISCARD_BYTES
-        self.site.refused(self, error)
-        self.write(_refusal(error))
+        self.write(_refusal(error, self.site.refused(self, error)))
         self.callLater(DISCARD_TIME, self._close)
 
     def _close(self) -> None:
@@ -179,10 +221,25 @@ class ProxyChannel(HTTPChannel):
         return len(words[1]) if len(words) > 1 else len(line)
 
 
-def _refusal(error: ProxyError) -> bytes:
+def _origin_form(target: bytes) -> bytes:
+    """*target* as a path: of a whole URL its path (RFC 9112, 3.2.2), of ``*`` one like it."""
+    if target == b"*":
+        return b"/*"
+    scheme, _, rest = target.partition(b"://")
+    if scheme.lower() not in (b"http", b"https"):
+        return target
+    path = re.search(rb"[/?]", rest)
+    found = rest[path.start() :] if path else b""
+    return found if found.startswith(b"/") else b"/" + found
+
+
+def _refusal(error: ProxyError, arrival: Arrival) -> bytes:
     body = error_body(error)
     head = (
         f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n"
+        "Server: yallmp\r\n"
+        f"X-Request-Id: {arrival.client_request_id or arrival.id}\r\n"
+        f"X-Yallmp-Id: {arrival.id}\r\n"
         "Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n"
         "Connection: close\r\n\r\n"
@@ -196,13 +253,16 @@ class ProxySite(Site):
 
     :param resource: the root.
     :param limits: gives the limits in force when a connection comes.
-    :param refused: is told of each request that the parser refuses.
+    :param refused: is told of each request that the parser refuses, and gives its arrival.
+    :param left: is told of each request whose client left before its body was whole.
     """
 
     noisy = False
     protocol = ProxyChannel  # type: ignore[assignment]  # it also takes plain channels
 
-    def __init__(self, resource: Any, limits: Any, refused: Any, reactor: Any = None) -> None:
+    def __init__(
+        self, resource: Any, limits: Any, refused: Any, left: Any, reactor: Any = None
+    ) -> None:
         super().__init__(
             resource,
             requestFactory=ProxyRequest,
@@ -211,6 +271,7 @@ class ProxySite(Site):
             reactor=reactor,
         )
         self.refused = refused
+        self.left = left
         self._limits = limits
         self.displayTracebacks = False
 

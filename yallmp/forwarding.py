@@ -252,8 +252,8 @@ class Exchange:
             self._send(reply)
         return "shed" if problem.reason is Reason.FULL else "upstream_error"
 
-    def _send(self, reply: Reply) -> None:
-        self.client.whole(reply.status, (*reply.headers, *self._ours()), reply.body)
+    def _send(self, reply: Reply, last: str = "") -> None:
+        self.client.whole(reply.status, (*reply.headers, *self._ours(last)), reply.body)
 
     async def _break_off(self, problem: Problem) -> str:
         """End a stream that has begun with an error event; the outcome."""
@@ -273,7 +273,7 @@ class Exchange:
             error = fault("proxy_shutdown", self.call.asked.model, 503)
             self._said = error_body(error)
             headers = ((b"content-type", b"application/json"), (b"retry-after", b"1"))
-            self._send(Reply(503, headers, self._said))
+            self._send(Reply(503, headers, self._said), last="shutdown")
         return "shutdown"
 
     def _stop_timers(self) -> None:
@@ -291,7 +291,7 @@ class Exchange:
                 outcome,
                 self.client.status or 499,
                 self.client.sent,
-                delivered.backend if delivered else None,
+                self._attempt.backend.name if self._attempt else None,
                 self._made,
                 delivered.finish_reason if delivered else None,
                 delivered.usage if delivered else None,

@@ -71,9 +71,14 @@ class Front(Resource):
         if is_preflight(visit_of(request)):
             self._preflight(request)
         elif path == "/admin" or path.startswith("/admin/"):
-            self._admin.render(request)
+            self._render(self._admin, request)
         else:
-            self._api.render(request)
+            self._render(self._api, request)
+
+    def _render(self, resource: IResource, request: Request) -> None:
+        """Klein answers at once only what it cannot decode."""
+        if resource.render(request) is not NOT_DONE_YET:
+            raise RequestFault("The request's target cannot be decoded.")
 
     def _preflight(self, request: Request) -> None:
         if not request.responseHeaders.hasHeader(b"access-control-allow-origin"):
@@ -87,10 +92,20 @@ class Front(Resource):
             self._arrivals.tell(arrival.begin(b"", recorded=False))
             self._arrivals.end(arrival, request.code, request.sentLength)
 
-    def refused(self, channel: ProxyChannel, error: ProxyError) -> None:
+    def refused(self, channel: ProxyChannel, error: ProxyError) -> Arrival:
         """Tell of a request that the parser refused with *error*."""
-        arrival = self._arrivals.refused(channel, channel.request_line)
+        body = error_body(error)
+        arrival = self._unfinished(channel)
+        self._arrivals.end(arrival, error.status, len(body), body=body)
+        return arrival
+
+    def left(self, channel: ProxyChannel) -> None:
+        """Tell of a request whose client left before its body was whole."""
+        self._arrivals.end(self._unfinished(channel), 499, 0, outcome="client_gone")
+
+    def _unfinished(self, channel: ProxyChannel) -> Arrival:
+        """The arrival of a request of which only a part has come; its beginning is told."""
+        arrival = self._arrivals.unfinished(channel, channel.request_line)
         recorded = arrival.method == "POST" and arrival.path in _RECORDED
         self._arrivals.tell(arrival.begin(b"", recorded=recorded))
-        body = error_body(error)
-        self._arrivals.end(arrival, error.status, len(body), body=body)
+        return arrival

@@ -178,8 +178,10 @@ class Relay:
     def _watch(self, now: float) -> None:
         if not self.gate.committed:
             return
-        seconds = self.patience.seconds
-        idle = min(now + seconds("idle_timeout"), self._last_content + seconds("ping_timeout"))
+        seconds, explicit = self.patience.seconds, self.patience.explicit("idle_timeout")
+        lively = now + seconds("idle_timeout")
+        lull = seconds("ping_timeout") if explicit is None else explicit
+        idle = min(lively, self._last_content + lull)
         old = self.started + seconds("stream_lifetime")
         if idle <= old:
             self.dog.watch(idle, _IDLE)

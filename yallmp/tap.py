@@ -103,7 +103,7 @@ def wired(
     persistence = Persistence(registry)
     admin = AdminAPI(registry, reactor, wall, persistence)
     front = Front(api.app.resource(), admin.app.resource(), arrivals, access)
-    site = ProxySite(front, limits, front.refused, reactor)
+    site = ProxySite(front, limits, front.refused, front.left, reactor)
     return Parts(registry, forwarding, wires, site, draining, persistence)
 
 

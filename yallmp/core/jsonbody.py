@@ -25,7 +25,13 @@ from yallmp.core.errors import DuplicateKey, InvalidJSON
 from yallmp.core.exchange import Splice
 
 MAX_DEPTH = 64
+#: Top-level keys; no API has as many.
+MAX_MEMBERS = 1000
 
+#: A string, also one that never ends: every text is read once, from front to back.
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_ALIKE = str.maketrans("{}", "[]")
+_OTHER = re.compile(r"[^\[\]]+")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -69,13 +75,15 @@ class Document:
         """
         text = _text(body)
         open_at = _opening(text)
+        if text.count("[") + text.count("{") > max_depth:
+            _check_depth(text, max_depth)
         members: dict[str, Member] = {}
         for key, member in _members(text, open_at):
             if key in members:
                 raise DuplicateKey(f"The body has the key {key!r} twice.", param=key)
+            if len(members) == MAX_MEMBERS:
+                raise InvalidJSON(f"The body has more than {MAX_MEMBERS} keys.")
             members[key] = member
-        if text.count("[") + text.count("{") > max_depth:
-            _check_depth([member.value for member in members.values()], max_depth)
         return cls(body, text, members, open_at)
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -208,11 +216,18 @@ def _expect(text: str, at: int, wanted: str) -> str:
     return found
 
 
-def _check_depth(level: list[Any], left: int) -> None:
-    """Refuse values nested deeper than *left* levels, the object itself being the first."""
-    while level:
-        left -= 1
-        nested = [value for value in level if isinstance(value, (dict, list))]
-        if nested and left <= 0:
-            raise InvalidJSON(f"The body is nested deeper than {MAX_DEPTH} levels.")
-        level = [v for n in nested for v in (n.values() if isinstance(n, dict) else n)]
+def _check_depth(text: str, most: int) -> None:
+    """
+    Refuse what is nested deeper than *most* levels, before anything is built of it.
+
+    Only the brackets are left of the text, all of one kind; each round takes the innermost
+    pairs away, so there are as many rounds as levels.  Broken JSON is left to the parser.
+    """
+    brackets = _OTHER.sub("", _STRING.sub("", text).translate(_ALIKE))
+    for _ in range(most):
+        inner = brackets.replace("[]", "")
+        if len(inner) == len(brackets) or "[" * (most + 1) in brackets:
+            break
+        brackets = inner
+    if "[]" in brackets or "[" * (most + 1) in brackets:
+        raise InvalidJSON(f"The body is nested deeper than {most} levels.")

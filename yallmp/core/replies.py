@@ -39,6 +39,7 @@ _MESSAGES = {
 }
 _OTHERWISE = "The backend for {model} failed."
 _FAILED = "The backend failed."
+_CUT = "The backend for {model} closed the connection in the middle of its answer."
 #: What may follow a full backend, in seconds.
 _COME_BACK = b"1"
 _SHOULD_RETRY = b"x-should-retry"
@@ -104,6 +105,8 @@ def error_of(reply: Reply) -> BackendFault:
 def event_error(problem: Problem, model: str, mask: Callable[[bytes], bytes]) -> BackendFault:
     """The error for a stream that broke with *problem* after it had begun."""
     told = mask(problem.message.encode()).decode("utf-8", "replace") if _may_tell(problem) else ""
+    if problem.code == "upstream_disconnected":
+        return BackendFault(_CUT.format(model=repr(model)), code=problem.code)
     return fault(problem.code, model, told=told)
 
 
