@@ -100,6 +100,8 @@ class End:
         return self.peer
 
     def getHost(self) -> IPv4Address:
+        if not self.connected:  # as a TCP connection of Twisted's, whose socket is gone
+            raise AttributeError("socket")
         return self.host
 
     def getTcpNoDelay(self) -> bool:

@@ -177,6 +177,35 @@ class RefusalTests(ProxyCase):
         self.assertIsNotNone(client.lost)
         self.assertEqual(len(self.fakes["m"].left), 1)
 
+    def test_much_behind_in_the_same_read(self) -> None:
+        """What comes with the end of the body counts as well."""
+        self.fakes["m"].script = [silent]
+        body = b'{"model": "m", "messages": [{}]}'
+        head = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 32\r\n\r\n"
+        )
+        client = self.raw(head + body + b"x" * 20_000)
+        (end,) = [e for e in self.net.ends if e.protocol is client]
+        end.write(b"x" * 100)
+        self.net.pump()
+        self.assertIsNotNone(client.lost)
+        self.assertEqual(len(self.fakes["m"].left), 1)
+
+    def test_each_refusal_is_told_with_its_own_line(self) -> None:
+        """Not with that of the request before it on the connection; a URL is its path."""
+        client = self.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        (end,) = [e for e in self.net.ends if e.protocol is client]
+        end.write(b"x" * 5000)
+        self.net.pump()
+        self.assertEqual(self.events_told(Begin)[-1].path, "")
+        url = (
+            b"POST http://x/v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n"
+        )
+        self.raw(url)
+        self.assertEqual(self.events_told(Begin)[-1].path, "/v1/chat/completions")
+        self.assertTrue(self.events_told(Begin)[-1].recorded)
+        self.net.pass_time(3)
+
     def test_connections_stay_open(self) -> None:
         """Two requests on one connection, one after the other and pipelined."""
         one = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -196,3 +225,14 @@ class RefusalTests(ProxyCase):
         self.assertIsNone(client.lost)
         self.net.pass_time(3, step=1)
         self.assertIsNotNone(client.lost)
+
+
+class LengthTests(ProxyCase):
+    """With the limits as they are by default."""
+
+    def test_a_length_that_python_does_not_read(self) -> None:
+        """Thousands of digits are answered like other nonsense."""
+        self.serve(self.fake("m"))
+        client = self.raw(b"POST / HTTP/1.1\r\nContent-Length: %s\r\n\r\n" % (b"1" * 5000))
+        self.assertEqual(parsed(client.data)[0], 400)
+        self.net.pass_time(3)

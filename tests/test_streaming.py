@@ -433,7 +433,7 @@ class BackpressureTests(StreamCase):
 
         self.serve(self.fake("m", produce, idle_timeout=5))
         got = self.ask(stream=True, reading=False)
-        self.net.pass_time(30, step=0.5)
+        self.net.pass_time(200, step=0.5)
         (ours,) = [e for e in self.net.ends if e.host.port == 8000]
         self.assertLess(ours.written, 5 * BUFFER, "the proxy went on reading")
         self.assertGreater(len(made[0].left), 100, "the backend was not held back")

@@ -119,7 +119,7 @@ class Arrivals:
         :param line: its first line; headers are known as far as they came.
         """
         method, _, rest = line.partition(b" ")
-        path, _, query = rest.partition(b" ")[0].partition(b"?")
+        path, _, query = origin_form(rest.partition(b" ")[0]).partition(b"?")
         listener = _listener(channel.getHost(), secure=channel.isSecure())
         target = (method[:_KEPT], path[:_KEPT], query[:_KEPT])
         headers = _pairs(channel.requests[-1].requestHeaders) if channel.requests else ()
@@ -158,6 +158,18 @@ class Arrivals:
         at = (self.clock.seconds() - arrival.began) * 1000
         told = outcome or ("success" if status < 400 else "rejected")
         self.tell(End(arrival.id, at, told, status, sent, body=body))
+
+
+def origin_form(target: bytes) -> bytes:
+    """*target* as a path: of a whole URL its path (RFC 9112, 3.2.2), of ``*`` one like it."""
+    if target == b"*":
+        return b"/*"
+    scheme, _, rest = target.partition(b"://")
+    if scheme.lower() not in (b"http", b"https"):
+        return target
+    path = re.search(rb"[/?]", rest)
+    found = rest[path.start() :] if path else b""
+    return found if found.startswith(b"/") else b"/" + found
 
 
 def _pairs(headers: Headers) -> HeaderPairs:

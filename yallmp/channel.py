@@ -14,7 +14,6 @@ method of ``HTTPChannel`` that is not documented.  Its tests would show a change
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -26,7 +25,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.server import Request, Site
 
 from yallmp.answers import send_error
-from yallmp.arrivals import Arrival
+from yallmp.arrivals import Arrival, origin_form
 from yallmp.core.errors import (
     HeadTooLarge,
     ProxyError,
@@ -74,7 +73,7 @@ class ProxyRequest(Request):
         """All of it is there."""
         self.channel.in_body = False
         if not self.channel.refusing:
-            super().requestReceived(command, _origin_form(path), version)
+            super().requestReceived(command, origin_form(path), version)
 
     def getRequestHostname(self) -> bytes:  # noqa: N802
         """
@@ -90,6 +89,8 @@ class ProxyRequest(Request):
         _log.failure("serving {uri!r} failed", reason, uri=self.uri)
         if not self.startedWriting:
             send_error(self, ProxyError("The proxy failed; its log says why."))
+        else:
+            self.channel.loseConnection()
         return reason
 
     def _refuse_body(self) -> None:
@@ -109,7 +110,7 @@ class ProxyChannel(HTTPChannel):
     _in_head = False
     _lost = False
     in_body = False
-    _behind = 0
+    _host: Any = None
 
     def limit(self, limits: Limits) -> None:
         """Put *limits* in force."""
@@ -117,6 +118,14 @@ class ProxyChannel(HTTPChannel):
         self.maxHeaders = limits.max_head_fields
         self.totalHeadersSize = limits.max_head_bytes
         self.MAX_LENGTH = max(limits.max_head_bytes, limits.max_target_bytes + _METHOD_AND_VERSION)
+
+    def connectionMade(self) -> None:
+        self._host = super().getHost()
+        super().connectionMade()
+
+    def getHost(self) -> Any:  # noqa: N802
+        """Where we were reached; a connection that is lost no longer knows."""
+        return self._host
 
     def dataReceived(self, data: bytes) -> None:
         if self._discard_left is None:
@@ -145,6 +154,7 @@ class ProxyChannel(HTTPChannel):
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is longer than any may be: the target's, or a header's."""
+        self.request_line = self.request_line if self._in_head else line
         self.refuse(self._head_too_large() if self._in_head else self._too_long())
 
     def rawDataReceived(self, data: bytes) -> None:
@@ -154,11 +164,19 @@ class ProxyChannel(HTTPChannel):
         Twisted stops to read where too much comes behind, and then does not see that the
         client leaves: such a client is cut off instead.
         """
-        self._behind = self._behind + len(data) if self._handlingRequest else 0
-        if self._behind > BEHIND:
+        behind = len(data) + sum(map(len, self._dataBuffer))
+        if self._handlingRequest and behind > BEHIND:
             ITCPTransport(self.transport).abortConnection()
         else:
             super().rawDataReceived(data)
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Take a header; a length of thousands of digits is more than Python reads."""
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:
+            self._respondToBadRequestAndDisconnect()
+            return False
 
     def allHeadersReceived(self) -> None:
         self._head_is_over()
@@ -168,9 +186,11 @@ class ProxyChannel(HTTPChannel):
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         self._lost = True
         self._head_is_over()
-        if self.in_body and not self.refusing:
-            self.site.left(self)
-        super().connectionLost(reason)
+        try:
+            if self.in_body and not self.refusing:
+                self.site.left(self)
+        finally:
+            super().connectionLost(reason)
 
     def refuse(self, error: ProxyError) -> None:
         """Answer the request that is coming in with *error*, and close."""
@@ -219,18 +239,6 @@ class ProxyChannel(HTTPChannel):
     def _target_length(line: bytes) -> int:
         words = line.split(b" ")
         return len(words[1]) if len(words) > 1 else len(line)
-
-
-def _origin_form(target: bytes) -> bytes:
-    """*target* as a path: of a whole URL its path (RFC 9112, 3.2.2), of ``*`` one like it."""
-    if target == b"*":
-        return b"/*"
-    scheme, _, rest = target.partition(b"://")
-    if scheme.lower() not in (b"http", b"https"):
-        return target
-    path = re.search(rb"[/?]", rest)
-    found = rest[path.start() :] if path else b""
-    return found if found.startswith(b"/") else b"/" + found
 
 
 def _refusal(error: ProxyError, arrival: Arrival) -> bytes:

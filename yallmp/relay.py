@@ -89,6 +89,7 @@ class Relay:
     _body: Body = field(init=False)
     _last_content: float = 0.0
     _paused: bool = False
+    _paused_at: float = 0.0
     _tail: IDelayedCall | None = None
 
     async def run(self, response: IResponse) -> None:
@@ -110,13 +111,17 @@ class Relay:
     def pauseProducing(self) -> None:
         """The client does not read: let the backend wait, and do not count its silence."""
         self._paused = True
+        self._paused_at = self.clock.seconds()
         self.dog.stop()
         self._body.pause()
 
     def resumeProducing(self) -> None:
         """The client reads again."""
+        now = self.clock.seconds()
+        if self._paused:
+            self._last_content += now - self._paused_at
         self._paused = False
-        self._watch(self.clock.seconds())
+        self._watch(now)
         self._body.resume()
 
     def stopProducing(self) -> None:
