@@ -276,14 +276,15 @@ class MemoryNetwork(Clock):
             pass
 
     def _turn(self) -> bool:
+        """One turn of a reactor: first what is due, then what has come."""
+        due = [call for call in self.getDelayedCalls() if call.getTime() <= self.seconds()]
+        self.advance(0)
         lost, self._lost = self._lost, []
         for end, reason in lost:
             end.protocol.connectionLost(Failure(reason))
         moved = sum(end.deliver() for end in list(self.ends))
         self.ends = [end for end in self.ends if end.connected or end.other.connected]
-        due = [call for call in self.getDelayedCalls() if call.getTime() <= self.seconds()]
-        self.advance(0)
-        return bool(lost or moved or due or self._lost)
+        return bool(due or lost or moved or self._lost)
 
     def pass_time(self, seconds: float, step: float = 0.05) -> None:
         """Let *seconds* pass, a *step* at a time, with all that happens in them."""
