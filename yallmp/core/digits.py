@@ -23,7 +23,7 @@ def whole_number(text: str) -> int | str:
 
 def loads(body: str | bytes) -> Any:
     """
-    As :func:`json.loads`, with numbers of any length.
+    As ``json.loads``, with numbers of any length.
 
     :raises ValueError: it is not JSON.
     """

@@ -3,7 +3,7 @@ Kinds of values that say where we listen: a host, and an endpoint in Twisted's n
 
 An endpoint is a kind and its arguments, separated by colons: ``tcp:8000:interface=127.0.0.1``.
 Arguments stand in order or by name; a backslash takes a colon its meaning
-(:func:`twisted.internet.endpoints.serverFromString`).  Whether the system lets us listen
+(``twisted.internet.endpoints.serverFromString``).  Whether the system lets us listen
 there is found out at the start only; what can never be is found here, with its line.
 """
 
