@@ -28,15 +28,15 @@ LAYERS: list[list[str]] = [
     [
         "core.addresses", "core.backlog", "core.digits", "core.errors", "core.escapes",
         "core.frames", "core.maskers", "core.masking", "core.recordframe", "core.retention",
-        "core.secretnames", "core.sse", "core.told",
+        "core.secretnames", "core.sse", "core.told", "core.transcript",
     ],
     # The values that the parts share.
     ["core.backend", "core.exchange", "core.settings"],
     # Decisions; reading the configuration is a package of its own.
     [
         "core.access", "core.asked", "core.call", "core.catalog", "core.curl", "core.failures",
-        "core.gate", "core.headers", "core.inflate", "core.jsonbody", "core.problems",
-        "core.recalled", "core.record", "core.recorded", "core.registration", "core.registry",
+        "core.gate", "core.headers", "core.inflate", "core.jsonbody", "core.lastword",
+        "core.problems", "core.recalled", "core.record", "core.recorded", "core.registration", "core.registry",
         "core.replies", "core.resend", "core.routing", "core.secrets", "core.verdicts",
         "core.visit",
         "core.config", "core.config.*",

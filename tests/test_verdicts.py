@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core.backend import Backend
+from yallmp.core.lastword import most_useful
 from yallmp.core.problems import Problem, Reason, Wait
 from yallmp.core.routing import Route
 from yallmp.core.settings import Router
@@ -22,7 +23,6 @@ from yallmp.core.verdicts import (
     Tried,
     Try,
     backoff,
-    most_useful,
     next_step,
 )
 
@@ -59,6 +59,7 @@ ROWS: dict[Reason, tuple[str, int | None, str]] = {
     Reason.INVALID: ("N", 502, "upstream_invalid_response"),
     Reason.INCOMPLETE: ("N", 502, "upstream_incomplete"),
     Reason.FULL: ("N", 503, "overloaded"),
+    Reason.DIVERGED: ("N", 502, "upstream_invalid_response"),
 }
 REPEATED = [r for r, (letters, _, _) in ROWS.items() if "S" in letters]
 NEXT_ONLY = [r for r, (letters, _, _) in ROWS.items() if letters == "N"]

@@ -58,8 +58,10 @@ imports from its own layer or one further down in this list, never upwards
 **Decisions and values** (pure: no Twisted, no clock, no files):
 
 - failover: :mod:`yallmp.core.verdicts` (the decision table), :mod:`yallmp.core.problems` and
-  :mod:`yallmp.core.told` (what went wrong), :mod:`yallmp.core.routing`, :mod:`yallmp.core.gate`
-  (what of a stream may go on), :mod:`yallmp.core.replies` (what the client is told)
+  :mod:`yallmp.core.told` (what went wrong), :mod:`yallmp.core.lastword` (which of it is told),
+  :mod:`yallmp.core.routing`, :mod:`yallmp.core.gate` (what of a stream may go on),
+  :mod:`yallmp.core.transcript` (what a client has had of it), :mod:`yallmp.core.replies` (what
+  the client is told)
 - requests and answers: :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,
   :mod:`yallmp.core.jsonbody`, :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
   :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`

@@ -25,9 +25,10 @@ from yallmp.core.call import Call, Delivered
 from yallmp.core.errors import ProxyError, error_body
 from yallmp.core.exchange import End, Event, HeaderPairs, Routed
 from yallmp.core.headers import for_client
+from yallmp.core.lastword import most_useful
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.core.replies import Reply, error_of, event_error, fault, reply_to
-from yallmp.core.verdicts import Stop, Tried, Try, most_useful, next_step
+from yallmp.core.verdicts import Stop, Tried, Try, next_step
 from yallmp.downstream import Client, Held
 from yallmp.relay import Watchdog
 from yallmp.slots import Slots
@@ -215,8 +216,7 @@ class Exchange:
         if not self._tried:
             return Problem(Reason.UNREACHABLE, "no backend is configured")
         last = self._tried[-1].problem
-        late = last.reason is Reason.DEADLINE
-        return last if late else most_useful(self.call.route, self._tried)
+        return last if last.reason is Reason.DEADLINE else most_useful(self.call.route, self._tried)
 
     def _late(self) -> None:
         if self._attempt is not None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
@@ -47,7 +47,7 @@ class Watchdog:
         self.stop()
         if until != math.inf:
             wait = max(0.0, until - self.clock.seconds())
-            self._call = self.clock.callLater(wait, self._bite, problem)
+            self._call = self.clock.callLater(wait, self._bite, evolve(problem, spent=wait))
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -160,7 +160,7 @@ class Relay:
         if self.gate.inspector.expects_no_more and self._tail is None:
             tail = self.patience.seconds("tail_timeout")
             self._tail = self.clock.callLater(tail, self._complete)
-        elif release.alive and not self.gate.committed:
+        elif release.alive and not self.gate.begun:
             self._extend()
 
     def _complete(self) -> None:
@@ -181,7 +181,7 @@ class Relay:
             self.dog.watch(until, FIRST_CONTENT_LATE)
 
     def _watch(self, now: float) -> None:
-        if not self.gate.committed:
+        if not self.gate.begun:
             return
         seconds, explicit = self.patience.seconds, self.patience.explicit("idle_timeout")
         lively = now + seconds("idle_timeout")

@@ -18,6 +18,7 @@ from yallmp.core.digits import loads
 from yallmp.core.exchange import Usage
 from yallmp.core.gate import Kind, Seen
 from yallmp.core.sse import ServerEvent, event_bytes
+from yallmp.core.transcript import Transcript
 
 _EMPTY = Seen(Kind.EMPTY)
 _CONTENT = Seen(Kind.CONTENT)
@@ -69,6 +70,7 @@ class ChoiceStream:
     finish_reason: str | None = None
     usage: Usage | None = None
     closing: bytes = event_bytes(b"[DONE]")
+    transcript: Transcript = field(factory=Transcript)
     _seen: set[int] = field(factory=set)
     _ended: set[int] = field(factory=set)
     _calling: set[int] = field(factory=set)
@@ -148,6 +150,7 @@ class ResponseStream:
     finish_reason: str | None = None
     usage: Usage | None = None
     closing: bytes = b""
+    transcript: Transcript = field(factory=lambda: Transcript(plain=False))
     _calling: bool = False
 
     @property

@@ -30,6 +30,8 @@ DEFAULTS_OF_THE_LAST: dict[str, float] = {
     "first_content_timeout": math.inf,
     "answer_timeout": 600.0,
 }
+#: Those that ``request_timeout`` says nothing of.
+_OF_THEIR_OWN = ("ping_timeout", "stream_lifetime", "tail_timeout", "rescue_timeout")
 
 
 @frozen
@@ -38,7 +40,8 @@ class Patience:
     How long one backend may take, in seconds; ``None`` where the file says nothing.
 
     An explicit ``request_timeout`` stands for all of them but ``stream_lifetime``,
-    ``ping_timeout`` and ``tail_timeout``; an explicit single value wins over it.
+    ``ping_timeout``, ``tail_timeout`` and ``rescue_timeout``; an explicit single value wins
+    over it.
     """
 
     request_timeout: float | None = None
@@ -50,11 +53,12 @@ class Patience:
     ping_timeout: float | None = None
     stream_lifetime: float | None = None
     tail_timeout: float | None = None
+    rescue_timeout: float | None = None
 
     def explicit(self, name: str) -> float | None:
         """What the file says of *name* (``"idle_timeout"``), directly or by ``request_timeout``."""
         single: float | None = getattr(self, name)
-        if single is not None or name in ("ping_timeout", "stream_lifetime", "tail_timeout"):
+        if single is not None or name in _OF_THEIR_OWN:
             return single
         if name == "connect_timeout" and self.request_timeout is not None:
             return min(DEFAULTS[name], self.request_timeout)
@@ -93,6 +97,10 @@ class Backend:
     is ``None`` for a backend without a model of its own, which is asked for
     ``model_name``.  In the names of wildcard backends ``*`` stands for the rest of the
     name that the client asked for.  ``extra_body`` holds values as JSON text.
+
+    ``stream_rescue`` is ``auto``, ``on`` or ``off``; ``stream_commit`` is ``first_content`` or
+    ``complete``; ``prefill`` is how the backend is told to go on with a text: ``off``,
+    ``plain``, ``vllm`` or ``prefix`` (docs/failover.md).
     """
 
     name: str
@@ -114,6 +122,9 @@ class Backend:
     tls: Tls = Tls()
     max_in_flight: int | None = None
     queue_timeout: float = 5.0
+    stream_rescue: str = "auto"
+    stream_commit: str = "first_content"
+    prefill: str = "off"
     log_requests: str | None = None
     registered: bool = False
     created: int = 0

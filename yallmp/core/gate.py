@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 from yallmp.core.exchange import Usage
 from yallmp.core.problems import Problem, Reason
 from yallmp.core.sse import EventTooLargeError, Parser, ServerEvent
+from yallmp.core.transcript import Transcript
 
 #: Without content so far, this much commits all the same; bytes.
 HELD_MAX = 64 * 1024
@@ -29,6 +30,7 @@ HELD_MAX = 64 * 1024
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
 _ID = re.compile(rb"id[:\r\n]")
 _BOM = b"\xef\xbb\xbf"
+_DIVERGED = Problem(Reason.DIVERGED, "the answer differs from what the client has of the first one")
 
 
 class Kind(Enum):
@@ -39,6 +41,7 @@ class Kind(Enum):
     DONE = "done"
     ERROR = "error"
     MALFORMED = "malformed"
+    DIFFERENT = "different"
 
 
 @frozen
@@ -47,12 +50,14 @@ class Seen:
     What an inspector saw in an event.
 
     ``error`` is the backend's error object; ``harmless`` tells that a malformed event
-    cannot have carried content.
+    cannot have carried content.  ``instead`` are the bytes to pass on in place of the
+    event's own (``None``: those), where an answer goes on with what another began.
     """
 
     kind: Kind
     error: Any = None
     harmless: bool = False
+    instead: bytes | None = None
 
 
 @frozen
@@ -93,6 +98,10 @@ class Inspector(Protocol):
     def closing(self) -> bytes:
         """The formal end, for a backend that leaves it out."""
 
+    @property
+    def transcript(self) -> Transcript:
+        """What was said so far, for whoever has to go on from there."""
+
     def see(self, event: ServerEvent) -> Seen:
         """What *event* is."""
 
@@ -122,11 +131,19 @@ class Gate:
     Follows one stream.
 
     :ivar error_problem: makes a problem of a backend's error object.
+    :ivar hold_max: bytes without content that commit all the same.
+    :ivar whole: whether only the end of the answer commits, rather than its first content.
+    :ivar postscript: goes out before the formal end.
+    :ivar begun: whether content has come.
     """
 
     inspector: Inspector
     max_event_bytes: int
     error_problem: Callable[[Any], Problem]
+    hold_max: int = HELD_MAX
+    whole: bool = False
+    postscript: bytes = b""
+    begun: bool = False
     committed: bool = False
     over: bool = False
     _held: bytearray = field(factory=bytearray)
@@ -151,12 +168,12 @@ class Gate:
         if self.over:
             return release
         if self.inspector.expects_no_more:
-            return self._done(release, self.inspector.closing)
+            return self._close(release)
         return self._broken(release, self._early_end())
 
     def complete(self) -> Release:
         """The formal end, for a finished answer whose backend does not send it."""
-        return Release() if self.over else self._done(Release(), self.inspector.closing)
+        return Release() if self.over else self._close(Release())
 
     def _early_end(self) -> Problem:
         if self.committed:
@@ -177,6 +194,8 @@ class Gate:
     def _one(self, event: ServerEvent, seen: Seen, out: bytearray, release: Release) -> None:
         if seen.kind is Kind.ERROR:
             self._broken(release, self.error_problem(seen.error))
+        elif seen.kind is Kind.DIFFERENT:
+            self._broken(release, _DIVERGED)
         elif seen.kind is Kind.MALFORMED:
             self._malformed(seen, release)
         elif seen.kind is Kind.DONE:
@@ -194,17 +213,22 @@ class Gate:
             self._broken(release, self._early_end())
             return
         self._commit(out, release)
-        out += bearable(event)
+        out += self.postscript + bearable(event)
         self._done(release)
 
     def _pass_on(self, event: ServerEvent, seen: Seen, out: bytearray, release: Release) -> None:
         release.alive = True
+        data = bearable(event) if seen.instead is None else seen.instead
         if self.committed:
-            out += bearable(event)
+            out += data
         else:
-            self._held += bearable(event)
-        if seen.kind is Kind.CONTENT or len(self._held) > HELD_MAX:
-            release.content = True
+            self._held += data
+        if seen.kind is Kind.CONTENT or len(self._held) > self.hold_max:
+            self._content(out, release)
+
+    def _content(self, out: bytearray, release: Release) -> None:
+        release.content = self.begun = True
+        if not self.whole:
             self._commit(out, release)
 
     def _commit(self, out: bytearray, release: Release) -> None:
@@ -217,8 +241,14 @@ class Gate:
         self.over = True
         return release
 
-    def _done(self, release: Release, closing: bytes = b"") -> Release:
-        release.data += closing
+    def _close(self, release: Release) -> Release:
+        """End an answer that is whole, although its formal end did not come."""
+        out = bytearray()
+        self._commit(out, release)
+        release.data += bytes(out) + self.postscript + self.inspector.closing
+        return self._done(release)
+
+    def _done(self, release: Release) -> Release:
         release.done = True
         self.over = True
         return release

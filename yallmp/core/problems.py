@@ -52,6 +52,7 @@ class Reason(Enum):
     INVALID = "invalid_response"
     INCOMPLETE = "incomplete"
     FULL = "full"
+    DIVERGED = "diverged"
 
 
 @frozen
@@ -74,7 +75,8 @@ class Problem:
 
     ``status`` is the backend's (or what its error in a 200 amounts to); ``headers`` and
     ``body`` are what it sent, for answers that are passed on as they are; ``code`` is
-    the code of the error event if the answer had begun.
+    the code of the error event if the answer had begun; ``spent`` are the seconds that a
+    timeout waited in vain; ``pointless`` tells a client not to try again, whatever the row says.
     """
 
     reason: Reason
@@ -84,6 +86,8 @@ class Problem:
     headers: HeaderPairs = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
     code: str = "upstream_error"
+    spent: float = 0.0
+    pointless: bool = False
 
     @property
     def word(self) -> str:

@@ -67,7 +67,7 @@ def reply_to(problem: Problem, model: str, mask: Callable[[bytes], bytes]) -> Re
     :param mask: replaces known secrets.
     """
     row = TABLE[problem.reason]
-    hint: HeaderPairs = () if row.retry else ((_SHOULD_RETRY, b"false"),)
+    hint: HeaderPairs = () if row.retry and not problem.pointless else ((_SHOULD_RETRY, b"false"),)
     if row.status is None and problem.status is not None:
         return _as_it_is(problem, problem.status, model, mask, hint)
     if problem.reason is Reason.FULL:

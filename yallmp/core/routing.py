@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from math import inf, log1p
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from yallmp.core.backend import Backend
 from yallmp.core.catalog import Catalog
@@ -25,7 +25,8 @@ class Route:
     ``model`` is the configured name that ``asked`` led to, for ``reason``.  ``legs`` are
     the backends in order; ``context`` and ``policy`` those that are tried only after a
     context that is too long, or a content filter.  ``alias`` is what the client wrote, if
-    that is an alias.
+    that is an alias.  ``bound`` tells that the request depends on what one provider keeps,
+    so that there is one backend and no other.
     """
 
     model: str
@@ -35,6 +36,11 @@ class Route:
     context: tuple[Backend, ...] = ()
     policy: tuple[Backend, ...] = ()
     alias: str | None = None
+    bound: bool = False
+
+    def to_the_first(self) -> Route:
+        """This route for a request that no second backend can serve."""
+        return evolve(self, legs=self.legs[:1], context=(), policy=(), bound=True)
 
     @property
     def every(self) -> tuple[Backend, ...]:

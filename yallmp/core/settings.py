@@ -19,13 +19,20 @@ MIB = 1024 * 1024
 
 @frozen
 class Router:
-    """``router_settings``: how failures are met."""
+    """
+    ``router_settings``: how failures are met.
+
+    ``retry_statuses`` and ``failover_statuses`` are the statuses of answers that lead to
+    another try on the same model, and to the next backend; ``None`` where the table says it.
+    """
 
     num_retries: int = 1
     deadline: float = 600.0
     retry_after_max: float = 2.0
     stream_headers_after: float | None = 20.0
     sse_keepalive: float | None = 15.0
+    retry_statuses: frozenset[int] | None = None
+    failover_statuses: frozenset[int] | None = None
 
 
 @frozen

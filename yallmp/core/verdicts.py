@@ -2,15 +2,16 @@
 What is tried next: the decision table of failover, as data and pure functions.
 
 ``S`` (same): again, after a pause, on another member of the model's group, or on the
-same backend if it is the only one; at most ``num_retries`` times for a group.  ``N``
-(next): the next backend of the route.  When nothing is left the client gets the most
-useful of the failures.  :func:`next_step` looks only at what was tried, the time left
-and a random number, so that every decision can be explained and tested as a table.
+same backend if it is the only one; at most ``num_retries`` times for a group, and never on
+a backend that rests.  ``N`` (next): the next backend of the route; those that rest come
+last, since one that may fail is better than none.  When nothing is left the client gets the
+most useful of the failures.  :func:`next_step` looks only at what was tried, who rests, the
+time left and a random number, so that every decision can be explained and tested as a table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from attrs import evolve, frozen
 
@@ -24,6 +25,17 @@ QUICK = 10.0
 #: No attempt is made with less than this left of the deadline, in seconds.
 LEAST_LEFT = 1.0
 BACKOFF, BACKOFF_MAX = 0.25, 2.0
+#: Of the active requests so many may be on an S, and so many in any case.
+SHARE, LEAST_SHARE = 0.2, 3
+#: A request that kills so many backends goes no further.
+KILLED = 2
+#: Failures by which a backend may have died of the request.
+_DEATHS = (Reason.DISCONNECTED, Reason.INCOMPLETE)
+#: Rows that a status leads to, which ``retry_statuses`` and ``failover_statuses`` change.
+BY_STATUS = frozenset({
+    Reason.AUTH, Reason.UNKNOWN_THERE, Reason.AT_FAULT, Reason.BUSY, Reason.WAIT,
+    Reason.LONG_WAIT, Reason.RATE_LIMIT, Reason.SERVER_ERROR, Reason.UNABLE,
+})  # fmt: skip
 
 
 @frozen
@@ -71,6 +83,7 @@ TABLE: dict[Reason, Row] = {
     Reason.INVALID: Row(False, True, 502, "upstream_invalid_response"),
     Reason.INCOMPLETE: Row(False, True, 502, "upstream_incomplete"),
     Reason.FULL: Row(False, True, 503, "overloaded"),
+    Reason.DIVERGED: Row(False, True, 502, "upstream_invalid_response"),
 }
 
 
@@ -99,44 +112,109 @@ class Try:
 
 @frozen
 class Stop:
-    """Nothing more is tried; ``late`` tells that only the deadline was in the way."""
+    """
+    Nothing more is tried.
+
+    ``late`` tells that only the deadline was in the way, ``poison`` that the request may be
+    what kills the backends.
+    """
 
     late: bool = False
+    poison: bool = False
 
 
 def next_step(
-    route: Route, tried: Sequence[Tried], router: Router, *, chance: float, left: float
+    route: Route,
+    tried: Sequence[Tried],
+    router: Router,
+    *,
+    chance: float,
+    left: float,
+    resting: Collection[str] = (),
+    spare: bool = True,
 ) -> Try | Stop:
     """
-    What follows the last of *tried*.
+    What follows the last of *tried*; the first step if there is none.
 
     :param chance: a random number, 0 ≤ chance < 1, for the jitter.
     :param left: seconds left of the deadline.
+    :param resting: the names of backends that rest.
+    :param spare: whether the proxy as a whole may make another S (:func:`may_spare`).
     """
+    if not tried:
+        first = _first_of(route.legs, resting)
+        return Try(first) if first else Stop()
     last = tried[-1]
     if last.problem.reason is Reason.DEADLINE:
         return Stop(late=True)
-    again = _again(route, tried, router, chance) if _may_repeat(last) else None
+    if is_poison(tried):
+        return Stop(poison=True)
+    again = _again(route, tried, router, chance, resting) if spare else None
     if again and left - again.delay >= LEAST_LEFT:
         return again
-    candidate = _next(route, tried)
+    candidate = _next(route, tried, router, resting)
     if left < LEAST_LEFT:
         return Stop(late=bool(again or candidate))
     return Try(candidate) if candidate else Stop()
 
 
-def _may_repeat(tried: Tried) -> bool:
-    """Whether an S may go to the backend of *tried*: a silent or a refusing one is not asked."""
-    return TABLE[tried.problem.reason].same
+def may_spare(under_way: int, active: int) -> bool:
+    """Whether one more S may be made while *under_way* are, of *active* requests: no storms."""
+    return under_way < max(LEAST_SHARE, SHARE * active)
 
 
-def _again(route: Route, tried: Sequence[Tried], router: Router, chance: float) -> Try | None:
+def is_poison(tried: Sequence[Tried]) -> bool:
+    """Whether so many backends died of the request that it may be its fault."""
+    died = {t.backend.name for t in tried if t.problem.reason in _DEATHS}
+    return len(died) >= KILLED
+
+
+def repeats(problem: Problem, router: Router) -> bool:
+    """Whether an S may follow *problem*, by the table as *router* changes it."""
+    listed = router.retry_statuses
+    if listed is None or problem.reason not in BY_STATUS or problem.status is None:
+        return TABLE[problem.reason].same
+    return problem.status in listed
+
+
+def leads_on(problem: Problem, router: Router) -> bool | None:
+    """
+    Whether an N may follow *problem*.
+
+    ``None``: only if another backend failed before (the request is at fault).
+    """
+    listed = router.failover_statuses
+    if listed is None or problem.reason not in BY_STATUS or problem.status is None:
+        return None if problem.reason is Reason.AT_FAULT else TABLE[problem.reason].next
+    return problem.status in listed
+
+
+def _again(
+    route: Route, tried: Sequence[Tried], router: Router, chance: float, resting: Collection[str]
+) -> Try | None:
     last = tried[-1]
     group = last.backend.model_name
     used = sum(t.again for t in tried if t.backend.model_name == group)
-    if used >= router.num_retries or last.lasted > QUICK:
+    if used >= router.num_retries or last.lasted > QUICK or not _may_repeat(route, last, router):
         return None
-    target = _member(route, tried)
+    target = _member(route, tried, router, resting)
+    return None if target is None else _after_pause(target, tried, router, used, chance)
+
+
+def _may_repeat(route: Route, tried: Tried, router: Router) -> bool:
+    """
+    Whether an S may follow *tried*: a silent or a refusing backend is not asked again.
+
+    Neither is one whose state the request changes, once the request was sent.
+    """
+    if route.bound and tried.problem.reason is not Reason.UNREACHABLE:
+        return False
+    return repeats(tried.problem, router)
+
+
+def _after_pause(
+    target: Backend, tried: Sequence[Tried], router: Router, used: int, chance: float
+) -> Try | None:
     wait = _wait_left(target, tried)
     if wait is None:
         return Try(target, backoff(used, chance), again=True)
@@ -160,11 +238,14 @@ def _wait_left(target: Backend, tried: Sequence[Tried]) -> Wait | None:
     return evolve(wait, seconds=wait.seconds - since) if wait.seconds > since else None
 
 
-def _member(route: Route, tried: Sequence[Tried]) -> Backend:
+def _member(
+    route: Route, tried: Sequence[Tried], router: Router, resting: Collection[str]
+) -> Backend | None:
     """
     Another member of the last backend's group: one not tried yet, else the longest ago.
 
-    It is the same backend if there is no other, or none that may be asked again.
+    It is the same backend if there is no other, or none that may be asked again; and
+    ``None`` if that one rests.
     """
     last = tried[-1].backend
     latest = {t.backend.name: (index, t) for index, t in enumerate(tried)}
@@ -172,54 +253,36 @@ def _member(route: Route, tried: Sequence[Tried]) -> Backend:
         b
         for b in route.every
         if b.model_name == last.model_name
-        and b.name != last.name
-        and (b.name not in latest or _may_repeat(latest[b.name][1]))
+        and b.name not in (last.name, *resting)
+        and (b.name not in latest or repeats(latest[b.name][1].problem, router))
     ]
-    return min(others, key=lambda b: latest[b.name][0] if b.name in latest else -1, default=last)
+    itself = None if last.name in resting else last
+    return min(others, key=lambda b: latest[b.name][0] if b.name in latest else -1, default=itself)
 
 
-def _next(route: Route, tried: Sequence[Tried]) -> Backend | None:
+def _next(
+    route: Route, tried: Sequence[Tried], router: Router, resting: Collection[str]
+) -> Backend | None:
     """The first backend, of those that the failures so far leave open, not tried yet."""
     names = {t.backend.name for t in tried}
-    return next((b for b in _open(route, tried) if b.name not in names), None)
+    return _first_of([b for b in _open(route, tried, router) if b.name not in names], resting)
 
 
-def _open(route: Route, tried: Sequence[Tried]) -> tuple[Backend, ...]:
+def _first_of(backends: Sequence[Backend], resting: Collection[str]) -> Backend | None:
+    """The first that does not rest, else the first."""
+    awake = (b for b in backends if b.name not in resting)
+    return next(awake, backends[0] if backends else None)
+
+
+def _open(route: Route, tried: Sequence[Tried], router: Router) -> tuple[Backend, ...]:
     reasons = {t.problem.reason for t in tried}
     if Reason.CONTENT_FILTER in reasons:
         return route.policy
-    if tried[-1].problem.reason is Reason.AT_FAULT and _only_one_tried(tried):
+    onward = leads_on(tried[-1].problem, router)
+    if onward is False or (onward is None and _only_one_tried(tried)):
         return ()
     return route.context + route.legs if Reason.CONTEXT_LENGTH in reasons else route.legs
 
 
 def _only_one_tried(tried: Sequence[Tried]) -> bool:
     return all(t.backend == tried[0].backend for t in tried)
-
-
-def most_useful(route: Route, tried: Sequence[Tried]) -> Problem:
-    """
-    The failure that the client is told of.
-
-    A 429 with a wait, then a 4xx of the request, then a backend's own answer, then ours;
-    of equals the first in the route.  A request that only a later backend finds at
-    fault was tried because an earlier one failed: the earlier one's error counts.
-    """
-    places = {backend.name: index for index, backend in enumerate(route.every)}
-    latest = {t.backend.name: t for t in tried}
-
-    def rank(name: str) -> tuple[int, int]:
-        problem = latest[name].problem
-        return _usefulness(problem, first=name == tried[0].backend.name), places[name]
-
-    return latest[min(latest, key=rank)].problem
-
-
-def _usefulness(problem: Problem, *, first: bool) -> int:
-    if problem.reason is Reason.AT_FAULT:
-        return 1 if first else 4
-    if problem.status == 429 and problem.reason in (Reason.WAIT, Reason.LONG_WAIT):
-        return 0
-    if problem.reason in (Reason.CONTEXT_LENGTH, Reason.CONTENT_FILTER):
-        return 1
-    return 3 if TABLE[problem.reason].status else 2

@@ -1,0 +1,43 @@
+"""
+What a client has had of a streamed answer.
+
+A stream that breaks can be told on by another attempt only if it is known what was said.
+Inspectors keep it as they look at the events anyway.
+"""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+#: More characters than this are not kept: such an answer is not told on.
+MOST = 1024 * 1024
+
+
+@define
+class Transcript:
+    """
+    The text of one answer, by field (``content``, ``refusal``, ``reasoning_content``).
+
+    :ivar plain: whether the answer is nothing but text in one choice, so that another
+        attempt can go on with it: no tool call, no logprobs, no audio, no annotations.
+    :ivar id: the answer's id as the client has it.
+    """
+
+    plain: bool = True
+    id: str | None = None
+    _parts: dict[str, list[str]] = field(factory=dict)
+    _size: int = 0
+
+    def add(self, name: str, text: str) -> None:
+        """So much more was said in the field *name*."""
+        self._size += len(text)
+        if self._size > MOST:
+            self.plain = False
+            self._parts.clear()
+        elif text:
+            self._parts.setdefault(name, []).append(text)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The whole text of each field that has any, the one that spoke first coming first."""
+        return {name: "".join(parts) for name, parts in self._parts.items()}
