@@ -76,6 +76,8 @@ router_settings:
   retry_after_max: 0
   stream_headers_after: off
   sse_keepalive: 5.5
+  retry_statuses: [429, 5xx]
+  failover_statuses: []
   default_fallbacks: m
   model_group_alias: {gpt: m}
 general_settings:
@@ -92,7 +94,8 @@ logging: {directory: /var/log/yallmp, requests: off, bodies: 64k, format: json, 
           max_age: 12h, max_total_bytes: 2G, queue_bytes: 1M}
 """
         )
-        self.assertEqual(config.router, Router(3, 900.0, 0.0, None, 5.5))
+        again = frozenset({429, *range(500, 600)})
+        self.assertEqual(config.router, Router(3, 900.0, 0.0, None, 5.5, again, frozenset()))
         self.assertEqual(config.fallbacks.default, ("m",))
         self.assertEqual(config.fallbacks.aliases, (("gpt", "m"),))
         self.assertEqual(config.server, Server(listen="tcp:8000"))
@@ -165,7 +168,7 @@ class DocumentationTests(SynchronousTestCase):
     def test_later_settings(self) -> None:
         """What is not there yet is not promised."""
         text = (ROOT / "docs" / "configuration.md").read_text()
-        for name in ("stream_rescue", "prefill", "http_proxy", "drain_delay"):
+        for name in ("http_proxy", "drain_delay", "write_timeout"):
             self.assertNotIn(f"`{name}` |", text)
 
 

@@ -44,6 +44,10 @@ class ValueTests(SynchronousTestCase):
             ping_timeout: 6
             stream_lifetime: 7
             tail_timeout: 8
+            rescue_timeout: 9
+            stream_rescue: on
+            stream_commit: complete
+            prefill: vllm
             extra_headers: {X-Team: blue, X-Number: 3}
             extra_body: {a: 1, b: {c: [x, null]}}
             drop_params: [user, seed]
@@ -64,7 +68,7 @@ class ValueTests(SynchronousTestCase):
                 supports_reasoning=True,
                 weight=2.5,
                 order=1,
-                patience=Patience(30, 1, 2, 3.5, 4, 5, 6, 7, 8),
+                patience=Patience(30, 1, 2, 3.5, 4, 5, 6, 7, 8, 9),
                 extra_headers=(("X-Team", "blue"), ("X-Number", "3")),
                 extra_body=(("a", "1"), ("b", '{"c": ["x", null]}')),
                 drop_params=("user", "seed"),
@@ -72,8 +76,18 @@ class ValueTests(SynchronousTestCase):
                 pass_headers=("x-trace",),
                 max_in_flight=4,
                 queue_timeout=0.0,
+                stream_rescue="on",
+                stream_commit="complete",
+                prefill="vllm",
             ),
         )
+
+    def test_words(self) -> None:
+        """On and off are words, though YAML reads them as booleans."""
+        for value in ("off", "'off'", "no", "false"):
+            found = backend(BASE + f"stream_rescue: {value}\nprefill: {value}\n")
+            self.assertEqual((found.stream_rescue, found.prefill), ("off", "off"), value)
+        self.assertEqual(backend(BASE).stream_rescue, "auto")
 
     def test_aliases(self) -> None:
         """Other names mean the same."""
@@ -109,17 +123,26 @@ class ValueTests(SynchronousTestCase):
 
     def test_defaults_for_all(self) -> None:
         """What stands in router_settings is for all; an entry's own wins."""
-        text = entry(BASE + "idle_timeout: 3\nextra_headers: {B: b}\n") + (
+        own = "idle_timeout: 3\nextra_headers: {B: b}\nprefill: off\n"
+        text = entry(BASE + own) + (
             "router_settings: {idle_timeout: 9, timeout: 20, weight: 3, extra_headers: {A: a},\n"
-            "  stream_timeout: 4, ssl_verify: false, pass_headers: [X-A], max_in_flight: 5}\n"
+            "  stream_timeout: 4, ssl_verify: false, pass_headers: [X-A], max_in_flight: 5,\n"
+            "  rescue_timeout: 8, stream_rescue: off, stream_commit: complete, prefill: plain}\n"
             "litellm_settings: {request_timeout: 10}\n"
         )
         (found,) = parsed(text).backends
         self.assertEqual(
             found.patience,
             Patience(
-                request_timeout=20, idle_timeout=3, first_byte_timeout=4, first_content_timeout=4
+                request_timeout=20,
+                idle_timeout=3,
+                first_byte_timeout=4,
+                first_content_timeout=4,
+                rescue_timeout=8,
             ),
+        )
+        self.assertEqual(
+            (found.stream_rescue, found.stream_commit, found.prefill), ("off", "complete", "off")
         )
         self.assertEqual(
             (found.weight, found.max_in_flight, found.tls), (3.0, 5, Tls(verify=False))
@@ -196,6 +219,10 @@ class MistakeTests(SynchronousTestCase):
             ("supports_reasoning: 0", "0 is not true or false"),
             ("max_in_flight: 0", "0 is not a whole number of at least 1"),
             ("max_in_flight: true", "true is not a whole number of at least 1"),
+            ("stream_rescue: maybe", '"maybe" is not one of auto, on, off'),
+            ("stream_commit: off", "off is not one of first_content, complete"),
+            ("prefill: on", "on is not one of off, plain, vllm, prefix"),
+            ("rescue_timeout: 0", "0 is not a positive number of seconds"),
             ("target_model: true", "true is not text; put it in quotation marks"),
             ("target_model: ''", "is empty; give it a value or remove it"),
             ("extra_headers: [a]", "a list is not a mapping (key: value)"),
@@ -240,13 +267,11 @@ class MistakeTests(SynchronousTestCase):
 
     def test_not_yet(self) -> None:
         """Settings of later versions say so."""
-        names = ["stream_rescue", "rescue_timeout", "stream_commit", "prefill", "http_proxy",
-                 "parameters", "extends"]  # fmt: skip
-        for name in names:
+        for name in ["http_proxy", "parameters", "extends"]:
             self.assertEqual(
                 messages(f"{name}: x\n"), [f"{name}: {name} is not yet supported; remove it"]
             )
-        for path in ["router_settings.retry_statuses", "router_settings.failover_statuses",
+        for path in ["router_settings.http_proxy",
                      "general_settings.drain_delay", "general_settings.server.tls",
                      "limits.body_timeout", "limits.max_buffered_bytes", "limits.max_client_buffer",
                      "limits.write_timeout", "limits.max_connections", "limits.body_rate",

@@ -50,6 +50,25 @@ class AcceptedTests(SynchronousTestCase):
             (backend,) = parse({"name": "m", "api_base": BASE, "api_key": key}).backends
             self.assertEqual(backend.api_key, key)
 
+    def test_streams(self) -> None:
+        """How its streams are treated may be said; a word as a boolean, too."""
+        params = {
+            "stream_rescue": False,
+            "stream_commit": "complete",
+            "prefill": "prefix",
+            "rescue_timeout": 12,
+        }
+        (backend,) = parse({"name": "m", "api_base": BASE, **params}).backends
+        self.assertEqual(
+            (backend.stream_rescue, backend.stream_commit, backend.prefill),
+            ("off", "complete", "prefix"),
+        )
+        self.assertEqual(backend.patience.rescue_timeout, 12.0)
+        fault = self.assertRaises(
+            RequestFault, parse, {"name": "m", "api_base": BASE, "stream_rescue": "maybe"}
+        )
+        self.assertIn('stream_rescue: "maybe" is not one of auto, on, off', str(fault))
+
     def test_fallbacks(self) -> None:
         """A list, a string as a list of one, nothing or null to leave them, an empty list."""
         for given_, expected in (

@@ -142,8 +142,9 @@ ROUTER = Foreign(
         **_each("one process decides; nothing is shared by Redis", "redis_*"),
         **_each(_COOLING, "allowed_fails", "allowed_fails_policy", "cooldown_time",
                 "disable_cooldowns", "enable_health_check_routing", "health_check_*"),
-        **_each("retries follow the table in docs/failover.md", "retry_policy", "retry_after",
-                "model_group_retry_policy", "max_fallbacks"),
+        **_each("which failures are tried again is settled here, and changed by retry_statuses: "
+                "see docs/failover.md", "retry_policy", "model_group_retry_policy"),
+        **_each("retries follow the table in docs/failover.md", "retry_after", "max_fallbacks"),
         **_each(_CACHING, "cache_*", "caching_groups", "client_ttl"),
         **_each(_TRACING, "alerting_config", "debug_level", "set_verbose", "polling_interval"),
         **_each("it has no counterpart here",

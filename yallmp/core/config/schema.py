@@ -45,6 +45,10 @@ TREATMENT = (
     Setting("ping_timeout", kinds.seconds),
     Setting("stream_lifetime", kinds.seconds),
     Setting("tail_timeout", kinds.seconds),
+    Setting("rescue_timeout", kinds.seconds),
+    Setting("stream_rescue", kinds.choice("auto", "on", "off")),
+    Setting("stream_commit", kinds.choice("first_content", "complete")),
+    Setting("prefill", kinds.choice("off", "plain", "vllm", "prefix")),
     Setting("extra_headers", wirekinds.headers),
     Setting("extra_body", wirekinds.json_values),
     Setting("drop_params", wirekinds.dropped),
@@ -55,12 +59,19 @@ TREATMENT = (
     Setting("max_in_flight", kinds.or_off(_ONE), aliases=("max_parallel_requests",)),
     Setting("queue_timeout", kinds.seconds_or_zero),
 )
-_LATER_TREATMENT = (
-    "http_proxy", "parameters", "prefill", "rescue_timeout", "stream_commit", "stream_rescue",
-)  # fmt: skip
+_LATER_TREATMENT = ("http_proxy", "parameters")
+
+#: Which statuses lead to S and to N; it is said for all models at once.
+_STATUSES = (
+    Setting("retry_statuses", wirekinds.statuses),
+    Setting("failover_statuses", wirekinds.statuses),
+)
 
 PARAMS = Section(
-    (*IDENTITY, *TREATMENT), later=(*_LATER_TREATMENT, "extends"), foreign=litellm.PARAMS
+    (*IDENTITY, *TREATMENT),
+    later=(*_LATER_TREATMENT, "extends"),
+    foreign=litellm.PARAMS,
+    elsewhere={setting.key: "router_settings" for setting in _STATUSES},
 )
 
 ENTRY_LOGGING = Section((Setting("requests", kinds.choice("on", "errors", "off")),))
@@ -89,13 +100,14 @@ ROUTER = Section(
         _RETRIES,
         Setting("deadline", kinds.seconds),
         Setting("retry_after_max", kinds.seconds_or_zero),
+        *_STATUSES,
         *_FALLBACKS,
         Setting("model_group_alias", aliases),
         Setting("stream_headers_after", kinds.or_off(kinds.seconds)),
         Setting("sse_keepalive", kinds.or_off(kinds.seconds)),
         *TREATMENT,
     ),
-    later=(*_LATER_TREATMENT, "failover_statuses", "retry_statuses"),
+    later=_LATER_TREATMENT,
     foreign=litellm.ROUTER,
     elsewhere={setting.key: "litellm_params of an entry" for setting in IDENTITY},
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from yallmp.core.config.kinds import text
@@ -20,6 +21,8 @@ Pairs = tuple[tuple[str, str], ...]
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@*]+")
+_STATUS = re.compile(r"(?P<class>[45])xx|(?P<first>[45]\d\d)(\s*-\s*(?P<last>[45]\d\d))?", re.ASCII)
+_LIKE = "429, 5xx, 520-529"
 _FRAMING = {
     "accept-encoding", "connection", "content-length", "host", "keep-alive",
     "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
@@ -38,6 +41,38 @@ def dropped(reading: Reading, node: Node) -> tuple[str, ...]:
         reading.ignore(node, "drop_params", "parameters pass as they are: list those to drop")
         return ()
     return texts(reading, node)
+
+
+def statuses(reading: Reading, node: Node) -> frozenset[int] | None:
+    """Statuses of errors: numbers, classes (``5xx``), ranges (``520-529``); an empty list too."""
+    if isinstance(node, Scalar) and node.value is None:
+        return None
+    found = [_statuses(reading, item) for item in reading.items(node)]
+    return frozenset(status for some in found for status in some)
+
+
+def _statuses(reading: Reading, node: Node) -> Iterable[int]:
+    scalar = reading.scalar(node)
+    if scalar is None:
+        return ()
+    found = _STATUS.fullmatch(_written(scalar).strip().lower())
+    if found is None:
+        reading.problem(node, f"{reading.shown(scalar)} is not a status from 400 to 599 ({_LIKE})")
+        return ()
+    if found["class"]:
+        first = int(found["class"]) * 100
+        return range(first, first + 100)
+    first, last = int(found["first"]), int(found["last"] or found["first"])
+    if first > last:
+        reading.problem(node, f"{reading.shown(scalar)} begins after its end")
+    return range(first, last + 1)
+
+
+def _written(scalar: Scalar) -> str:
+    """A number as it is written, so that 0650 is not 424."""
+    if isinstance(scalar.value, str):
+        return scalar.value
+    return scalar.source or str(scalar.value)
 
 
 def origins(reading: Reading, node: Node) -> tuple[str, ...]:
