@@ -179,6 +179,7 @@ class ListingTests(AdminCase):
                 "name": "a", "model_name": "a", "api_base": BASE, "api_type": "openai",
                 "api_key": "set", "upstream_model": "a", "weight": 1.0, "order": 0,
                 "registered": False, "created": 7, "in_flight": 1, "fallbacks": ["b"],
+                "state": "closed", "rests_for": 0.0, "why": "",
             },
         )  # fmt: skip
         self.assertEqual((b["api_base"], b["api_key"]), (None, "none"))

@@ -34,11 +34,12 @@ LAYERS: list[list[str]] = [
     ["core.backend", "core.exchange", "core.settings"],
     # Decisions; reading the configuration is a package of its own.
     [
-        "core.access", "core.asked", "core.call", "core.catalog", "core.curl", "core.failures",
-        "core.gate", "core.headers", "core.inflate", "core.jsonbody", "core.lastword",
-        "core.problems", "core.recalled", "core.record", "core.recorded", "core.registration", "core.registry",
-        "core.replies", "core.resend", "core.routing", "core.secrets", "core.verdicts",
-        "core.visit",
+        "core.access", "core.asked", "core.breaker", "core.call", "core.catalog", "core.curl",
+        "core.failures", "core.gate", "core.headers", "core.inflate", "core.jsonbody",
+        "core.lastword", "core.problems", "core.recalled", "core.record", "core.recorded",
+        "core.registration", "core.registry", "core.replies", "core.rescue", "core.resend",
+        "core.retries", "core.routing", "core.seam", "core.secrets", "core.tableview", "core.tablewords",
+        "core.telling", "core.verdicts", "core.visit",
         "core.config", "core.config.*",
     ],
     # How each kind of backend speaks.
@@ -53,11 +54,14 @@ LAYERS: list[list[str]] = [
         "wires",
     ],
     # One request.
-    ["attempts", "forwarding", "observers", "relay"],
+    [
+        "attempts", "course", "endings", "forwarding", "observers", "relay", "rescuing", "tally",
+        "wholes",
+    ],
     # What is served.
     ["admin", "api", "front", "persistence"],
     # The process and its commands.
-    ["check", "daemon", "drill", "files", "replay"],
+    ["check", "daemon", "drill", "drill.*", "files", "replay"],
     ["tap"],
     ["options"],
     ["__main__"],

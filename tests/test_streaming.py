@@ -67,8 +67,8 @@ class StreamCase(ProxyCase):
         self.setUp()
 
     def stream_of(self, *script: Any, **settings: Any) -> Got:
-        """Ask for a stream of a backend that does *script*."""
-        self.serve(self.fake("m", *script, **settings))
+        """Ask for a stream of a backend that does *script*; a break is not mended."""
+        self.serve(self.fake("m", *script, **{"stream_rescue": "off", **settings}))
         return self.ask(stream=True)
 
     def assert_broken(self, got: Got, code: str) -> None:

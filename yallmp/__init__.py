@@ -28,7 +28,11 @@ imports from its own layer or one further down in this list, never upwards
 **One request:**
 
 - :mod:`yallmp.forwarding`: its route, its attempts, its answer
+- :mod:`yallmp.course`: the attempts one after the other, and what they mean to the proxy
+- :mod:`yallmp.tally`: what they mean to the backends
 - :mod:`yallmp.attempts`: one try of one backend
+- :mod:`yallmp.rescuing`: a stream that broke, made whole
+- :mod:`yallmp.endings`: the last words where there is no answer
 - :mod:`yallmp.relay`: a streamed answer on its way, with backpressure and time
 - :mod:`yallmp.observers`: what becomes of its events: logs and lines
 
@@ -41,7 +45,8 @@ imports from its own layer or one further down in this list, never upwards
 - backends: :mod:`yallmp.upstream` (one request), :mod:`yallmp.bodies` (what comes back),
   :mod:`yallmp.wires` (connections), :mod:`yallmp.certificates` (TLS), :mod:`yallmp.names`
   (DNS), :mod:`yallmp.slots` (``max_in_flight``), :mod:`yallmp.mock` (``mock_response``),
-  :mod:`yallmp.report` (what an attempt tells of itself)
+  :mod:`yallmp.report` (what an attempt tells of itself), :mod:`yallmp.wholes` (answers that
+  are no streams)
 - records: :mod:`yallmp.recorder` (hands them over), :mod:`yallmp.recorder_process` (the second
   process, seen from the first), :mod:`yallmp.recorder_child` (the second process),
   :mod:`yallmp.record_files`, :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses`
@@ -52,16 +57,20 @@ imports from its own layer or one further down in this list, never upwards
 
 **How backends speak** (pure): :mod:`yallmp.api_types`, the table of dialects, and OpenAI's:
 :mod:`yallmp.api_types.openai`, :mod:`yallmp.api_types.openai_whole` (whole answers),
-:mod:`yallmp.api_types.openai_streams`, :mod:`yallmp.api_types.openai_shapes`.
+:mod:`yallmp.api_types.openai_streams`, :mod:`yallmp.api_types.openai_shapes`,
+:mod:`yallmp.api_types.openai_rescue` (an answer that goes on with another).
 :mod:`yallmp.interfaces` says what may have a second implementation.
 
 **Decisions and values** (pure: no Twisted, no clock, no files):
 
 - failover: :mod:`yallmp.core.verdicts` (the decision table), :mod:`yallmp.core.problems` and
   :mod:`yallmp.core.told` (what went wrong), :mod:`yallmp.core.lastword` (which of it is told),
-  :mod:`yallmp.core.routing`, :mod:`yallmp.core.gate` (what of a stream may go on),
-  :mod:`yallmp.core.transcript` (what a client has had of it), :mod:`yallmp.core.replies` (what
-  the client is told)
+  :mod:`yallmp.core.tableview` and :mod:`yallmp.core.tablewords` (the table as ``check`` shows it),
+  :mod:`yallmp.core.routing`, :mod:`yallmp.core.breaker` (who rests), :mod:`yallmp.core.retries`
+  (no storms), :mod:`yallmp.core.gate` (what of a stream may go on),
+  :mod:`yallmp.core.transcript` (what a client has had of it), :mod:`yallmp.core.rescue` and
+  :mod:`yallmp.core.seam` (how another answer goes on with it), :mod:`yallmp.core.replies` and
+  :mod:`yallmp.core.telling` (what the client is told)
 - requests and answers: :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,
   :mod:`yallmp.core.jsonbody`, :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
   :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`

@@ -138,7 +138,14 @@ class AdminAPI:
             "created": backend.created,
             "in_flight": self.registry.in_flight.count(backend.name),
             "fallbacks": list(fallbacks),
+            **self._state(backend.name),
         }
+
+    def _state(self, name: str) -> dict[str, Any]:
+        """Whether the backend called *name* rests, for how many seconds, and why."""
+        breaker, now = self.registry.breakers.of(name), self.clock.seconds()
+        left = round(breaker.rest_left(now), 1)
+        return {"state": breaker.state(now).value, "rests_for": left, "why": breaker.why}
 
     def _unknown_fallbacks(self, done: Registered) -> list[str]:
         known = {listed.id for listed in self.registry.catalog.models()}

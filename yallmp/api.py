@@ -225,6 +225,7 @@ class Reader:
         self.model = named if isinstance(named, str) else None
         asked = understand(self.endpoint, document)
         route = route_for(self.catalog, asked.model, self.draw)
+        route = route.to_the_first() if asked.bound else route
         others = [b.model_name for b in route.every if b.model_name != route.model]
         may_use(admitted, route.asked, others, alias=route.alias)
         self.keep = next((b.log_requests for b in route.legs if b.log_requests), None)

@@ -23,17 +23,19 @@ from yallmp.bodies import collected
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call, Delivered
 from yallmp.core.exchange import Event, HeaderPairs
-from yallmp.core.gate import Checked, Gate
+from yallmp.core.gate import HELD_MAX, Gate, Inspector
 from yallmp.core.headers import for_backend, media_type
 from yallmp.core.inflate import decoder
 from yallmp.core.jsonbody import apply
 from yallmp.core.problems import AttemptFailed, Problem, Reason, answer_problem, status_problem
-from yallmp.core.sse import Parser
+from yallmp.core.seam import Seam
+from yallmp.core.transcript import Transcript
 from yallmp.downstream import Client
 from yallmp.interfaces import IApiType
 from yallmp.relay import FIRST_CONTENT_LATE, Relay, Watchdog
 from yallmp.report import Report
 from yallmp.upstream import Outgoing, Upstream, head_of
+from yallmp.wholes import assembled, exploded, json_headers, well_made
 from yallmp.wires import Wire
 
 _log = Logger()
@@ -42,11 +44,12 @@ _ANSWER_LATE = Problem(Reason.TIMEOUT, "the answer was not whole in time")
 
 
 class Broken(Exception):
-    """The answer broke after the client had content of it."""
+    """The answer broke with ``problem`` after the client had content of it: ``transcript``."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, transcript: Transcript) -> None:
         super().__init__(problem.message)
         self.problem = problem
+        self.transcript = transcript
 
 
 @frozen
@@ -56,7 +59,7 @@ class Surroundings:
 
     ``tell`` takes the exchange's events, ``at`` gives the milliseconds since it began,
     ``commit`` is called before the first byte with the answer's headers and returns those
-    that the client gets.
+    that the client gets; ``comment`` says the same as ours of them for the end of a stream.
     """
 
     upstream: Upstream
@@ -65,6 +68,7 @@ class Surroundings:
     tell: Callable[[Event], None]
     at: Callable[[], float]
     commit: Callable[[int, HeaderPairs], HeaderPairs]
+    comment: Callable[[], bytes]
 
 
 @define(eq=False)
@@ -72,7 +76,8 @@ class Attempt:
     """
     One try of *backend* for *call*.
 
-    ``repeat`` tells that no other backend was asked before, ``last`` that none is left.
+    ``repeat`` tells that no other backend was asked before, ``last`` that none is left that
+    does not rest; ``seam`` is what the answer has to go on with, if another one broke.
     """
 
     call: Call
@@ -82,6 +87,7 @@ class Attempt:
     number: int
     repeat: bool = True
     last: bool = False
+    seam: Seam | None = None
     _task: Deferred[Delivered] = field(init=False)
     _dog: Watchdog = field(init=False)
     _wire: Wire = field(init=False)
@@ -90,6 +96,8 @@ class Attempt:
     _status: int | None = None
     _body: bytes | None = None
     _committed: bool = False
+    _told: bool = False
+    _inspector: Inspector | None = None
 
     def __attrs_post_init__(self) -> None:
         clock = self.around.clock
@@ -141,7 +149,9 @@ class Attempt:
             self._dog.stop()
         self._wire.cut()  # there may be a body that nobody has begun to read
         self._report.end(self._status, self._body, problem.reason.value, problem.message)
-        raise Broken(problem) if self._committed else AttemptFailed(problem)
+        if self._committed and self._inspector is not None:
+            raise Broken(problem, self._inspector.transcript)
+        raise AttemptFailed(problem)
 
     def _cancel(self) -> None:
         self._task.cancel()
@@ -176,6 +186,9 @@ class Attempt:
         """What is sent; told as the attempt's beginning."""
         asked, backend = self.call.asked, self.backend
         splices = self._type.splices(asked, self.call.route.sends(backend), backend)
+        if self.seam is not None and self.seam.prefill:
+            text = self.seam.delivered.fields.get("content", "")
+            splices = self._type.prefilled(asked, splices, text, backend)
         outgoing = Outgoing(
             self._type.target(asked, self.call.query, backend),
             for_backend(self.call.headers, backend, repeat=self.repeat),
@@ -221,8 +234,24 @@ class Attempt:
         return explicit is None and not self.last
 
     def _gate(self, headers: HeaderPairs) -> Gate:
-        limit = self.call.config.limits.max_event_bytes
-        return Gate(self._type.inspector(self.call.asked), limit, self._error_problem(headers))
+        limits, whole = self.call.config.limits, self.backend.stream_commit == "complete"
+        self._inspector = self._new_inspector()
+        return Gate(
+            self._inspector,
+            limits.max_event_bytes,
+            self._error_problem(headers),
+            hold_max=limits.max_response_bytes if whole else HELD_MAX,
+            whole=whole and self.seam is None,
+            postscript=self._postscript,
+        )
+
+    def _new_inspector(self) -> Inspector:
+        asked, seam = self.call.asked, self.seam
+        if seam is None:
+            return self._type.inspector(asked)
+        if seam.prefill:
+            return self._type.continuation(asked, seam.delivered)
+        return self._type.comparison(asked, seam.delivered)
 
     def _error_problem(self, headers: HeaderPairs) -> Callable[[Any], Problem]:
         longest = self.call.config.router.retry_after_max
@@ -233,7 +262,12 @@ class Attempt:
         self._report.committed()
         headers = self.around.commit(200, headers)
         if not self.client.started:
+            self._told = True
             self.client.begin(headers)
+
+    def _postscript(self) -> bytes:
+        """What the headers could not tell, since they were sent before."""
+        return self.around.comment() if self.client.started and not self._told else b""
 
     def _deliver_whole(self, headers: HeaderPairs, streamed: bool) -> Delivered:
         """Check the answer in ``_body`` and send it on in the way that the client asked for."""
@@ -243,46 +277,19 @@ class Attempt:
             now = self.around.wall()
             raise AttemptFailed(status_problem(status, headers, body, now, router.retry_after_max))
         if streamed:
-            body, headers = self._assembled(body, headers), _json_headers(headers)
-        checked = self._checked(body, headers)
+            max_event = self.call.config.limits.max_event_bytes
+            body = assembled(self._type, self.call.asked, self._gate(headers), body, max_event)
+            headers = json_headers(headers)
+        checked = well_made(self._type, self.call.asked, body, self._error_problem(headers))
         if self.call.asked.stream:
             self._send_as_stream(body, headers)
         else:
             self.client.whole(status, self.around.commit(status, headers), body)
         return Delivered(self.backend.name, checked.finish_reason, checked.usage)
 
-    def _checked(self, body: bytes, headers: HeaderPairs) -> Checked:
-        checked = self._type.check(self.call.asked, body)
-        if checked.error is not None:
-            raise AttemptFailed(self._error_problem(headers)(checked.error))
-        if not checked.ok:
-            raise AttemptFailed(Problem(Reason.INVALID, checked.message))
-        return checked
-
-    def _assembled(self, body: bytes, headers: HeaderPairs) -> bytes:
-        """One answer from a stream that nobody asked for; the stream must be whole."""
-        gate = self._gate(headers)
-        release = gate.feed(body)
-        release = release if gate.over else gate.end()
-        if release.problem is not None:
-            raise AttemptFailed(release.problem)
-        parser = Parser(self.call.config.limits.max_event_bytes)
-        events = parser.feed(body) + parser.close()
-        whole = self._type.assembled(self.call.asked, events)
-        if whole is None:
-            raise AttemptFailed(Problem(Reason.INVALID, "a stream that makes no answer"))
-        return whole
-
     def _send_as_stream(self, body: bytes, headers: HeaderPairs) -> None:
         """A stream made of one answer, for a backend that does not stream."""
-        data = self._type.exploded(self.call.asked, body)
-        if data is None:
-            raise AttemptFailed(Problem(Reason.INVALID, "one answer in place of a stream"))
+        data = exploded(self._type, self.call.asked, self._gate(headers), body)
         self._open_stream(headers)
         self.client.write(data)
         self.client.finish()
-
-
-def _json_headers(headers: HeaderPairs) -> HeaderPairs:
-    kept = tuple(pair for pair in headers if pair[0].lower() != b"content-type")
-    return (*kept, (b"content-type", b"application/json"))

@@ -9,34 +9,24 @@ the Deferred of what is under way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from urllib.parse import quote
-
-from attrs import define, field, frozen
+from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from yallmp.api_types import API_TYPES
-from yallmp.attempts import Attempt, Broken, Surroundings
-from yallmp.core.backend import Backend
+from yallmp.attempts import Broken
 from yallmp.core.call import Call, Delivered
-from yallmp.core.errors import ProxyError, error_body
-from yallmp.core.exchange import End, Event, HeaderPairs, Routed
+from yallmp.core.exchange import End, HeaderPairs, Routed
 from yallmp.core.headers import for_client
-from yallmp.core.lastword import most_useful
 from yallmp.core.problems import AttemptFailed, Problem, Reason
-from yallmp.core.replies import Reply, error_of, event_error, fault, reply_to
-from yallmp.core.verdicts import Stop, Tried, Try, next_step
+from yallmp.core.verdicts import Stop, Try
+from yallmp.course import Course, Tools
 from yallmp.downstream import Client, Held
+from yallmp.endings import Ending
 from yallmp.relay import Watchdog
-from yallmp.slots import Slots
-from yallmp.upstream import Upstream
+from yallmp.rescuing import Rescue
 
 _LATE = Problem(Reason.DEADLINE, "the deadline is spent", code="deadline_exceeded")
-_SHUTDOWN = Problem(Reason.DISCONNECTED, "the proxy is shutting down", code="proxy_shutdown")
-_SAFE = " ._-/:@+#"
 _log = Logger()
 
 
@@ -46,24 +36,6 @@ class AllFailed(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
-
-
-@frozen
-class Tools:
-    """
-    What forwarding works with, made in ``tap``.
-
-    ``wall`` gives POSIX seconds, ``draw`` random numbers (0 ≤ x < 1), ``tell`` takes
-    events, ``mask`` replaces known secrets.
-    """
-
-    upstream: Upstream
-    slots: Slots
-    clock: IReactorTime
-    wall: Callable[[], float]
-    draw: Callable[[], float]
-    tell: Callable[[Event], None]
-    mask: Callable[[bytes], bytes]
 
 
 class Forwarding:
@@ -82,10 +54,12 @@ class Forwarding:
         """
         exchange = Exchange(call, client, self._tools, began)
         self._open.add(exchange)
+        self._tools.registry.retries.active = len(self._open)
         try:
             await exchange.run()
         finally:
             self._open.discard(exchange)
+            self._tools.registry.retries.active = len(self._open)
             self._tell_idle()
 
     def _tell_idle(self) -> None:
@@ -115,19 +89,20 @@ class Exchange:
     client: Client
     tools: Tools
     began: float
-    _tried: list[Tried] = field(factory=list)
-    _made: int = 0
-    _attempt: Attempt | None = None
+    _course: Course = field(init=False)
+    _ending: Ending = field(init=False)
     _task: Deferred[Delivered] = field(init=False)
     _deadline: Watchdog = field(init=False)
     _held: Held = field(init=False)
     _stopping: bool = False
-    _said: bytes | None = None
+    _repeating: bool = False
 
     def __attrs_post_init__(self) -> None:
-        router = self.call.config.router
-        self._deadline = Watchdog(self.tools.clock, self._late)
-        self._held = Held(self.client, self.tools.clock, router.sse_keepalive)
+        tools, router = self.tools, self.call.config.router
+        self._course = Course(self.call, self.client, tools, self.began)
+        self._ending = Ending(self.client, self.call.asked, tools.mask)
+        self._deadline = Watchdog(tools.clock, self._late)
+        self._held = Held(self.client, tools.clock, router.sse_keepalive)
 
     async def run(self) -> None:
         """Serve the call; the end is told whatever happens."""
@@ -140,14 +115,15 @@ class Exchange:
         except AllFailed as failed:
             outcome = await self._refuse(failed.problem)
         except Broken as broken:
-            outcome = await self._break_off(broken.problem)
+            await self._ending.break_off(broken.problem)
+            outcome = "incomplete"
         except CancelledError:
             outcome = await self._cancelled()
         except Exception:
             _log.failure("forwarding {id} failed", id=self.call.id)
             await self._refuse(Problem(Reason.ANSWER_ERROR, "an error of the proxy's own"))
         finally:
-            self._stop_timers()
+            self._stop()
             self._end(outcome, delivered)
 
     def shut_down(self) -> None:
@@ -159,9 +135,16 @@ class Exchange:
         route, router = self.call.route, self.call.config.router
         names = tuple(backend.name for backend in route.every)
         self.tools.tell(Routed(self.call.id, route.model, names, route.reason))
+        self._note_rests()
         self._deadline.watch(self._until(), _LATE)
         if self.call.asked.stream:
             self._held.start(router.stream_headers_after)
+
+    def _note_rests(self) -> None:
+        now, breakers = self.tools.clock.seconds(), self.tools.registry.breakers
+        for name in sorted(self._course.resting):
+            breaker = breakers.of(name)
+            self._course.note(f"{name} rests for {breaker.rest_left(now):.1f} s: {breaker.why}")
 
     def _until(self) -> float:
         """When the deadline is; a larger explicit ``request_timeout`` raises it."""
@@ -169,132 +152,85 @@ class Exchange:
         return self.began + max([self.call.config.router.deadline, *explicit])
 
     async def _serve(self) -> Delivered:
-        legs = self.call.route.legs
-        step: Try | Stop = Try(legs[0]) if legs else Stop()
-        while isinstance(step, Try):
-            if step.delay:
-                await deferLater(self.tools.clock, step.delay)
-            try:
-                return await self._try(step)
-            except AttemptFailed as failed:
-                self._note_failure(step, failed.problem)
-            step = self._next()
-        raise AllFailed(_LATE if step.late else self._worst())
-
-    async def _try(self, step: Try) -> Delivered:
-        await self.tools.slots.take(step.backend)
         try:
-            self._made += 1
-            self._attempt = self._new_attempt(step.backend)
-            return await self._attempt.run()
-        finally:
-            self.tools.slots.give(step.backend)
+            return await self._first_answer()
+        except Broken as broken:
+            self._course.broke()
+            return await Rescue(self._course, self._held).run(broken)
 
-    def _new_attempt(self, backend: Backend) -> Attempt:
-        tools = self.tools
-        around = Surroundings(
-            tools.upstream, tools.clock, tools.wall, tools.tell, self._at, self._commit
-        )
-        asked = {t.backend.name for t in self._tried} | {backend.name}
-        last = all(b.name in asked for b in self.call.route.legs)
-        repeat = asked == {backend.name}
-        return Attempt(self.call, self.client, around, backend, self._made, repeat, last)
-
-    def _note_failure(self, step: Try, problem: Problem) -> None:
-        lasted = self._attempt.lasted if self._attempt else 0.0
-        self._attempt = None
-        self._tried.append(Tried(step.backend, problem, lasted, step.again))
+    async def _first_answer(self) -> Delivered:
+        step = self._next()
+        while isinstance(step, Try):
+            try:
+                return await self._take(step)
+            except AttemptFailed:
+                step = self._next()
+        raise AllFailed(self._last_word(step))
 
     def _next(self) -> Try | Stop:
-        tools = self.tools
-        left = self._until() - tools.clock.seconds()
-        router = self.call.config.router
-        return next_step(self.call.route, self._tried, router, chance=tools.draw(), left=left)
+        return self._course.next(self._until() - self.tools.clock.seconds())
 
-    def _worst(self) -> Problem:
-        """What the client is told of when nothing answered."""
-        if not self._tried:
-            return Problem(Reason.UNREACHABLE, "no backend is configured")
-        last = self._tried[-1].problem
-        return last if last.reason is Reason.DEADLINE else most_useful(self.call.route, self._tried)
+    async def _take(self, step: Try) -> Delivered:
+        """Make an attempt, after its pause; an S is counted until its answer begins."""
+        self._repeat(step.again)
+        try:
+            if step.delay:
+                await deferLater(self.tools.clock, step.delay)
+            return await self._course.attempt(step.backend, self._commit, again=step.again)
+        finally:
+            self._repeat(False)
+
+    def _repeat(self, repeating: bool) -> None:
+        self.tools.registry.retries.under_way += repeating - self._repeating
+        self._repeating = repeating
+
+    def _last_word(self, stop: Stop) -> Problem:
+        if stop.late:
+            return _LATE
+        worst = self._course.worst()
+        return evolve(worst, pointless=True) if stop.poison else worst
 
     def _late(self) -> None:
-        if self._attempt is not None:
-            self._attempt.give_up(_LATE)
+        if self._course.current is not None:
+            self._course.current.give_up(_LATE)
 
     def _commit(self, status: int, headers: HeaderPairs) -> HeaderPairs:
         """The first byte goes out: from now on only the answer's own times count."""
         self._deadline.stop()
         self._held.stop()
-        return (*for_client(headers), *self._ours(str(status)))
-
-    def _ours(self, last: str = "") -> HeaderPairs:
-        """Our headers; *last* is the word for an attempt that is not among the failed ones."""
-        words = [(t.backend.name, t.problem.word) for t in self._tried]
-        if last and self._attempt:
-            words.append((self._attempt.backend.name, last))
-        told = ",".join(f"{quote(name, _SAFE)}:{word}" for name, word in words)
-        backend = words[-1][0] if words else ""
-        return (
-            (b"x-yallmp-backend", quote(backend, _SAFE).encode()),
-            (b"x-yallmp-attempts", str(self._made).encode()),
-            (b"x-yallmp-route", told.encode()),
-        )
+        self._repeat(False)
+        return (*for_client(headers), *self._course.headers(str(status)))
 
     async def _refuse(self, problem: Problem) -> str:
         """Tell the client that nothing answered; the outcome."""
         self._held.stop()
-        reply = reply_to(problem, self.call.asked.model, self.tools.mask)
-        if self.client.started:
-            await self._last_words(error_of(reply))
-        else:
-            self._said = reply.body
-            self._send(reply)
+        await self._ending.refuse(problem, self._course.headers())
         return "shed" if problem.reason is Reason.FULL else "upstream_error"
-
-    def _send(self, reply: Reply, last: str = "") -> None:
-        self.client.whole(reply.status, (*reply.headers, *self._ours(last)), reply.body)
-
-    async def _break_off(self, problem: Problem) -> str:
-        """End a stream that has begun with an error event; the outcome."""
-        await self._last_words(event_error(problem, self.call.asked.model, self.tools.mask))
-        return "incomplete"
-
-    async def _last_words(self, error: ProxyError) -> None:
-        self._said = API_TYPES["openai"].error_event(self.call.asked, error)
-        await self.client.break_off(self._said)
 
     async def _cancelled(self) -> str:
         if self.client.gone or not self._stopping:
             return "client_gone"
-        if self.client.started:
-            await self._break_off(_SHUTDOWN)
-        else:
-            error = fault("proxy_shutdown", self.call.asked.model, 503)
-            self._said = error_body(error)
-            headers = ((b"content-type", b"application/json"), (b"retry-after", b"1"))
-            self._send(Reply(503, headers, self._said), last="shutdown")
+        await self._ending.shut_down(self._course.headers("shutdown"))
         return "shutdown"
 
-    def _stop_timers(self) -> None:
+    def _stop(self) -> None:
         self._deadline.stop()
         self._held.stop()
-
-    def _at(self) -> float:
-        return (self.tools.clock.seconds() - self.began) * 1000
+        self._course.tally.leave()
 
     def _end(self, outcome: str, delivered: Delivered | None) -> None:
+        course = self._course
         self.tools.tell(
             End(
                 self.call.id,
-                self._at(),
+                course.at(),
                 outcome,
                 self.client.status or 499,
                 self.client.sent,
-                self._attempt.backend.name if self._attempt else None,
-                self._made,
+                course.serving or (course.current.backend.name if course.current else None),
+                course.made,
                 delivered.finish_reason if delivered else None,
                 delivered.usage if delivered else None,
-                self._said,
+                self._ending.said,
             )
         )

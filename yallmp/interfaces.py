@@ -14,6 +14,7 @@ from yallmp.core.errors import ProxyError
 from yallmp.core.exchange import Splice
 from yallmp.core.gate import Checked, Inspector
 from yallmp.core.sse import ServerEvent
+from yallmp.core.transcript import Transcript
 
 
 class IRecorder(Interface):
@@ -57,6 +58,21 @@ class IApiType(Interface):
 
     def inspector(asked: Asked) -> Inspector:
         """A fresh inspector for a streamed answer to *asked*."""
+
+    def comparison(asked: Asked, delivered: Transcript) -> Inspector:
+        """
+        One for an answer that is given anew after *delivered* broke off.
+
+        It lets nothing pass until all of that was said again, then what is new.
+        """
+
+    def continuation(asked: Asked, delivered: Transcript) -> Inspector:
+        """One for an answer that goes on with *delivered*, rather than to begin anew."""
+
+    def prefilled(
+        asked: Asked, splices: tuple[Splice, ...], text: str, backend: Backend
+    ) -> tuple[Splice, ...]:
+        """*splices*, and those that make *text* the beginning of the answer (``prefill``)."""
 
     def check(asked: Asked, body: bytes) -> Checked:
         """What a whole answer is: no more than a look at it."""

@@ -101,12 +101,21 @@ class Relay:
         self._body = Body(self.wire, self._take)
         response.deliverBody(self._body)
         try:
-            await self._body.ended
-            if not self.gate.over:
-                self._follow(self.gate.end())
+            await self._end()
         finally:
             self._stop_tail()
             self.client.unpace()
+
+    async def _end(self) -> None:
+        """Wait for the body's end; a cut behind a finished answer takes nothing from it."""
+        try:
+            await self._body.ended
+        except AttemptFailed:
+            if self.gate.over or not self.gate.inspector.expects_no_more:
+                raise
+            self._follow(self.gate.complete())
+        if not self.gate.over:
+            self._follow(self.gate.end())
 
     def pauseProducing(self) -> None:
         """The client does not read: let the backend wait, and do not count its silence."""

@@ -28,9 +28,10 @@ from yallmp.core.exchange import Event
 from yallmp.core.maskers import Maskers
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Limits
+from yallmp.course import Tools
 from yallmp.daemon import Daemon, Draining
 from yallmp.daemonlog import LogFileError, Output
-from yallmp.forwarding import Forwarding, Tools
+from yallmp.forwarding import Forwarding
 from yallmp.front import Front
 from yallmp.listening import ListeningError, check_listening, endpoint_for
 from yallmp.mock import MockAgent
@@ -91,6 +92,7 @@ def wired(
     tools = Tools(
         Upstream(_agents(wires, wall), reactor),
         Slots(reactor, registry.in_flight),
+        registry,
         reactor,
         wall,
         draw,

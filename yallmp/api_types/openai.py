@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from zope.interface import implementer
 
+from yallmp.api_types.openai_rescue import Comparison, Continuation, prefilled
 from yallmp.api_types.openai_shapes import are_choices, error_in, exploded, usage_of
 from yallmp.api_types.openai_streams import ChoiceStream, ResponseStream
 from yallmp.api_types.openai_whole import assembled
@@ -27,6 +28,7 @@ from yallmp.core.exchange import Splice
 from yallmp.core.gate import Checked, Inspector
 from yallmp.core.jsonbody import Document, apply
 from yallmp.core.sse import ServerEvent, event_bytes
+from yallmp.core.transcript import Transcript
 from yallmp.interfaces import IApiType
 
 _THINKING = '{"type": "enabled"}'
@@ -58,6 +60,20 @@ class OpenAI:
     def inspector(self, asked: Asked) -> Inspector:
         """One for events with ``choices``, or one for Responses."""
         return ResponseStream() if asked.endpoint is RESPONSES else ChoiceStream(asked.choices)
+
+    def comparison(self, asked: Asked, delivered: Transcript) -> Inspector:
+        """For an answer that is given anew."""
+        return Comparison(delivered, ChoiceStream(asked.choices))
+
+    def continuation(self, asked: Asked, delivered: Transcript) -> Inspector:
+        """For an answer that goes on with the text."""
+        return Continuation(delivered, ChoiceStream(asked.choices))
+
+    def prefilled(
+        self, asked: Asked, splices: tuple[Splice, ...], text: str, backend: Backend
+    ) -> tuple[Splice, ...]:
+        """The text as the assistant's last message, as the backend wants it."""
+        return prefilled(asked, splices, text, backend.prefill)
 
     def check(self, asked: Asked, body: bytes) -> Checked:
         """Whether *body* is JSON with what the endpoint promises, and no error."""

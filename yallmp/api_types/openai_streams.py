@@ -26,6 +26,8 @@ _DONE = Seen(Kind.DONE)
 #: What a line that is not JSON may not contain, if it is to be harmless.
 _TELLTALES = (b'"delta"', b'"content"', b'"arguments"', b'"text"')
 _PING = "ping"
+#: Fields of a delta that are text of the answer.
+_SPOKEN = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
 _BEGINNINGS = {"response.created", "response.in_progress", "response.queued", _PING}
 _ENDINGS = {"response.completed", "response.incomplete"}
 
@@ -106,7 +108,21 @@ class ChoiceStream:
         if not choices:
             return _CONTENT if chunk.get("usage") is not None else _EMPTY
         content = [self._choice(choice) for choice in choices]
+        self._note(chunk, choices)
         return _CONTENT if any(content) else _EMPTY
+
+    def _note(self, chunk: dict[str, Any], choices: list[Any]) -> None:
+        """Keep what was said, as long as another answer could go on with it."""
+        transcript = self.transcript
+        if not transcript.plain:
+            return
+        if transcript.id is None and isinstance(chunk.get("id"), str):
+            transcript.id = chunk["id"]
+        if len(choices) != 1 or not is_text(choices[0]):
+            transcript.plain = False
+            return
+        for name, text in said_in(chunk).items():
+            transcript.add(name, text)
 
     def _choice(self, choice: Any) -> bool:
         """Take note of one choice; whether it has content."""
@@ -126,6 +142,32 @@ class ChoiceStream:
         self.finish_reason = reason
         self._ended.add(number)
         self._calling.discard(number)
+
+
+def is_text(choice: Any) -> bool:
+    """Whether *choice* is the only one and says nothing but text."""
+    if not isinstance(choice, dict) or choice.get("index", 0) != 0:
+        return False
+    if choice.get("logprobs") is not None or not isinstance(choice.get("text"), str | None):
+        return False
+    delta = choice.get("delta")
+    if delta is None:
+        return choice.get("message") is None
+    return isinstance(delta, dict) and all(
+        (name in _SPOKEN and isinstance(value, str)) or name == "role" or not value
+        for name, value in delta.items()
+    )
+
+
+def said_in(chunk: dict[str, Any]) -> dict[str, str]:
+    """The texts of *chunk*, whose choice is one of text, by field."""
+    found: dict[str, str] = {}
+    for choice in chunk.get("choices") or ():
+        delta = choice.get("delta") or {}
+        found.update((k, v) for k, v in delta.items() if k in _SPOKEN and isinstance(v, str) and v)
+        if choice.get("text"):
+            found["text"] = choice["text"]
+    return found
 
 
 def _says_something(choice: dict[str, Any]) -> bool:

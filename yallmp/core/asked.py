@@ -7,12 +7,21 @@ the body again.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from attrs import field, frozen
 
 from yallmp.core.errors import MissingParameter, RequestFault
 from yallmp.core.jsonbody import Document
+
+#: Ids of what one provider keeps, wherever they stand; never inside a text (there the
+#: quotation marks are escaped) or as a name in a schema (there no text follows).
+_IDS = re.compile(
+    r'"(?:file_id|container_id|container)"\s*:\s*"[^"]'
+    r'|"(?:file_ids|vector_store_ids)"\s*:\s*\[\s*"'
+)
+_HINTS = ('"file_id', '"container', '"vector_store_ids"')
 
 
 @frozen
@@ -47,7 +56,8 @@ class Asked:
     A request that can be forwarded.
 
     ``model`` is the name as the client wrote it; ``choices`` how many answers it wants;
-    ``wants_usage`` whether its stream is to end with an event that tells the usage.
+    ``wants_usage`` whether its stream is to end with an event that tells the usage;
+    ``bound`` whether it depends on what one provider keeps.
     """
 
     endpoint: Endpoint
@@ -56,6 +66,7 @@ class Asked:
     stream: bool = False
     choices: int = 1
     wants_usage: bool = False
+    bound: bool = False
 
 
 def understand(endpoint: Endpoint, document: Document) -> Asked:
@@ -80,7 +91,22 @@ def understand(endpoint: Endpoint, document: Document) -> Asked:
         stream=bool(stream) and endpoint.streams,
         choices=_choices(document),
         wants_usage=_wants_usage(document),
+        bound=is_bound(document),
     )
+
+
+def is_bound(document: Document) -> bool:
+    """
+    Whether the request depends on what one provider keeps, or makes it keep something.
+
+    Conversations and earlier responses, stored and background answers, files, containers.
+    """
+    get = document.get
+    if get("previous_response_id") or get("conversation"):
+        return True
+    if get("background") is True or get("store") is True:
+        return True
+    return any(hint in document.text for hint in _HINTS) and bool(_IDS.search(document.text))
 
 
 def _check_list(document: Document, name: str) -> None:

@@ -133,7 +133,7 @@ class Gate:
     :ivar error_problem: makes a problem of a backend's error object.
     :ivar hold_max: bytes without content that commit all the same.
     :ivar whole: whether only the end of the answer commits, rather than its first content.
-    :ivar postscript: goes out before the formal end.
+    :ivar postscript: gives what goes out before the formal end.
     :ivar begun: whether content has come.
     """
 
@@ -142,7 +142,7 @@ class Gate:
     error_problem: Callable[[Any], Problem]
     hold_max: int = HELD_MAX
     whole: bool = False
-    postscript: bytes = b""
+    postscript: Callable[[], bytes] = bytes
     begun: bool = False
     committed: bool = False
     over: bool = False
@@ -213,7 +213,7 @@ class Gate:
             self._broken(release, self._early_end())
             return
         self._commit(out, release)
-        out += self.postscript + bearable(event)
+        out += self.postscript() + bearable(event)
         self._done(release)
 
     def _pass_on(self, event: ServerEvent, seen: Seen, out: bytearray, release: Release) -> None:
@@ -223,16 +223,19 @@ class Gate:
             out += data
         else:
             self._held += data
-        if seen.kind is Kind.CONTENT or len(self._held) > self.hold_max:
+        if len(self._held) > self.hold_max:
+            self._commit(out, release)
+        elif seen.kind is Kind.CONTENT:
             self._content(out, release)
 
     def _content(self, out: bytearray, release: Release) -> None:
+        """Content came; where none of it is to go on yet, nothing is committed."""
         release.content = self.begun = True
-        if not self.whole:
+        if self._held and not self.whole:
             self._commit(out, release)
 
     def _commit(self, out: bytearray, release: Release) -> None:
-        self.committed = True
+        self.committed = self.begun = release.content = True
         out += self._held
         self._held.clear()
 
@@ -245,7 +248,7 @@ class Gate:
         """End an answer that is whole, although its formal end did not come."""
         out = bytearray()
         self._commit(out, release)
-        release.data += bytes(out) + self.postscript + self.inspector.closing
+        release.data += bytes(out) + self.postscript() + self.inspector.closing
         return self._done(release)
 
     def _done(self, release: Release) -> Release:

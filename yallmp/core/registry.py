@@ -17,8 +17,10 @@ from collections.abc import Iterable, Iterator
 from attrs import evolve, field, frozen
 
 from yallmp.core.backend import Backend
+from yallmp.core.breaker import Breakers
 from yallmp.core.catalog import MAX_NAME, Catalog, Found, Listed, name_problem
 from yallmp.core.errors import Conflict, NotFound
+from yallmp.core.retries import Retries
 from yallmp.core.secrets import Secrets, secrets_of
 from yallmp.core.settings import Config, Fallbacks
 
@@ -87,11 +89,17 @@ class Registry:
 
     def __init__(self, config: Config) -> None:
         self.in_flight = InFlight()
+        self.breakers = Breakers()
+        self.retries = Retries()
         self._secrets = Secrets()
         self._registrations: dict[str, Registration] = {}
+        self.catalog = Catalog(Config())
         self._publish(config)
 
     def _publish(self, config: Config) -> None:
+        """Put *config* in force; what was known of backends that it changes is forgotten."""
+        gone = _as_configured(self.catalog.config) - _as_configured(config)
+        self.breakers.forget(backend.name for backend in gone)
         self.catalog = Catalog(config)
         self._secrets.update(secrets_of(config))
 
@@ -124,6 +132,7 @@ class Registry:
         replaced = any(backend.model_name == model for backend in before.backends)
         self._remember(registration)
         self._publish(with_registration(before, registration))
+        self.breakers.forget(b.name for b in self.catalog.group(model))
         return Registered(model, replaced, in_force(self.catalog.config.fallbacks, model))
 
     def _remember(self, registration: Registration) -> None:
@@ -149,6 +158,11 @@ class Registry:
             raise Conflict(f"{model_name!r} is still needed by {', '.join(users)}.", param="name")
         self._registrations.pop(model_name, None)
         self._publish(without(config, model_name))
+
+
+def _as_configured(config: Config) -> set[Backend]:
+    """The backends of *config*, whenever they came."""
+    return {evolve(backend, created=0) for backend in config.backends}
 
 
 def with_registration(config: Config, registration: Registration) -> Config:

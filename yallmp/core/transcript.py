@@ -37,6 +37,11 @@ class Transcript:
         elif text:
             self._parts.setdefault(name, []).append(text)
 
+    def copy(self) -> Transcript:
+        """A transcript of its own that begins with the same."""
+        parts = {name: list(texts) for name, texts in self._parts.items()}
+        return Transcript(self.plain, self.id, parts, self._size)
+
     @property
     def fields(self) -> dict[str, str]:
         """The whole text of each field that has any, the one that spoke first coming first."""

@@ -1,0 +1,193 @@
+"""
+Whether, by whom and how a stream that broke can be made whole.
+
+*By comparison*: another backend answers anew, and while what it says agrees with all that
+the client has, nothing is sent (:class:`Agreement`).  *By prefill*: it is asked to go on
+with the text, and one that begins anew instead is found out (:class:`Repetition`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import Enum
+from typing import Any
+
+from attrs import define, field
+
+from yallmp.core.asked import CHAT, COMPLETIONS, Asked
+from yallmp.core.backend import Backend, Patience
+from yallmp.core.problems import Problem, Reason
+from yallmp.core.routing import Route
+from yallmp.core.transcript import Transcript
+from yallmp.core.verdicts import TABLE
+
+#: So many attempts are made in all to rescue one stream.
+ATTEMPTS = 2
+#: ``auto`` compares requests up to so many bytes, whatever they ask for.
+CHEAP = 32 * 1024
+#: Seconds until something new must come: at least, at most.
+SOON, AT_LAST = 30.0, 120.0
+#: So many characters of a continuation are looked at before any of it goes on.
+LOOKED_AT = 200
+#: An overlap of so many characters is no accident.
+OVERLAP = 16
+
+_OVER = ("stream_lifetime_exceeded", "proxy_shutdown")
+_UNLIKELY = (Reason.AT_FAULT, Reason.CONTENT_FILTER)
+_LOCAL_TOOLS = ("function", "custom")
+#: With these a continuation would not be what the answer would have been.
+_BINDING = ("tools", "functions", "response_format", "stop", "max_tokens", "max_completion_tokens")
+
+
+def may_rescue(problem: Problem, transcript: Transcript, asked: Asked, route: Route) -> bool:
+    """Whether a stream that broke with *problem* after *transcript* may be told on."""
+    leads_on = TABLE[problem.reason].next and problem.reason not in _UNLIKELY
+    if not leads_on or problem.code in _OVER or route.bound:
+        return False
+    return transcript.plain and _is_plain(asked)
+
+
+def _is_plain(asked: Asked) -> bool:
+    """Whether nothing but text in one choice was asked for."""
+    get = asked.document.get
+    if asked.endpoint not in (CHAT, COMPLETIONS) or asked.choices != 1:
+        return False
+    if get("logprobs") not in (None, False) or get("web_search_options") is not None:
+        return False
+    tools = get("tools")
+    return not _speaks(asked) and all(map(_is_local, tools if isinstance(tools, list) else ()))
+
+
+def _speaks(asked: Asked) -> bool:
+    modalities = asked.document.get("modalities")
+    spoken = isinstance(modalities, list) and "audio" in modalities
+    return spoken or bool(asked.document.get("audio"))
+
+
+def _is_local(tool: Any) -> bool:
+    """Whether the client itself runs *tool*."""
+    return isinstance(tool, dict) and tool.get("type") in _LOCAL_TOOLS
+
+
+def compares(broken: Backend, asked: Asked) -> bool:
+    """Whether a stream of *broken* is worth another answer to compare with."""
+    if broken.stream_rescue != "auto":
+        return broken.stream_rescue == "on"
+    get = asked.document.get
+    temperature = get("temperature")
+    settled = temperature == 0 and temperature is not False
+    return settled or get("seed") is not None or len(asked.document.body) <= CHEAP
+
+
+def rescue_seconds(patience: Patience, took: float) -> float:
+    """How long something new may take, after a stream that had taken *took* seconds."""
+    explicit = patience.explicit("rescue_timeout")
+    return max(SOON, min(AT_LAST, took)) if explicit is None else explicit
+
+
+def rescuers(
+    route: Route, broken: Collection[str], resting: Collection[str]
+) -> tuple[Backend, ...]:
+    """Whom to ask, in order: those that rest after the others, the *broken* last of all."""
+    return tuple(sorted(route.legs, key=lambda b: (b.name in broken, b.name in resting)))
+
+
+def prefills(
+    backend: Backend, sends: str, sent_before: str, asked: Asked, transcript: Transcript
+) -> bool:
+    """
+    Whether *backend* is to go on with the text, rather than to answer anew.
+
+    :param sends: the model that it is asked for.
+    :param sent_before: the model that the broken stream was of.
+    """
+    if backend.prefill == "off" or asked.endpoint is not CHAT or sends != sent_before:
+        return False
+    bound = any(asked.document.get(name) for name in _BINDING)
+    return not bound and set(transcript.fields) == {"content"}
+
+
+class Said(Enum):
+    """What a piece of an answer is beside what the client has."""
+
+    KNOWN = "known"
+    NEW = "new"
+    DIFFERENT = "different"
+
+
+@define
+class Agreement:
+    """
+    Compares an answer, piece by piece, with what was delivered.
+
+    :ivar delivered: the text of each field that the client has.
+    """
+
+    delivered: Mapping[str, str]
+    _at: dict[str, int] = field(factory=dict)
+
+    @property
+    def covered(self) -> bool:
+        """Whether all that was delivered has been said again."""
+        return all(self._at.get(name, 0) >= len(text) for name, text in self.delivered.items())
+
+    def hear(self, texts: Mapping[str, str]) -> tuple[Said, dict[str, str]]:
+        """
+        What one event is that says *texts*, by field; and what of them is new.
+
+        Only once all is covered may something be new.
+        """
+        if self.covered:
+            return (Said.NEW, dict(texts)) if any(texts.values()) else (Said.KNOWN, {})
+        news = {name: self._news(name, text) for name, text in texts.items()}
+        if None in news.values():
+            return Said.DIFFERENT, {}
+        new = {name: text for name, text in news.items() if text}
+        if new and not self.covered:
+            return Said.DIFFERENT, {}
+        return (Said.NEW, new) if new else (Said.KNOWN, {})
+
+    def _news(self, name: str, text: str) -> str | None:
+        """What of *text* goes beyond what was delivered; ``None`` if it differs."""
+        at = self._at.get(name, 0)
+        known = self.delivered.get(name, "")[at : at + len(text)]
+        if not text.startswith(known):
+            return None
+        self._at[name] = at + len(text)
+        return text[len(known) :]
+
+
+@define
+class Repetition:
+    """
+    Watches the beginning of a continuation.
+
+    :ivar delivered: the text that it is to go on with.
+    """
+
+    delivered: str
+    held: str = ""
+    passed: bool = False
+
+    def hear(self, text: str, *, over: bool = False) -> tuple[Said, str]:
+        """What *text* is, and what may go on now; *over* tells that nothing follows."""
+        if self.passed:
+            return Said.NEW, text
+        self.held += text
+        if len(self.held) < LOOKED_AT and not over:
+            return Said.KNOWN, ""
+        self.passed = True
+        if repeats(self.delivered, self.held[:LOOKED_AT]):
+            return Said.DIFFERENT, ""
+        return Said.NEW, self.held
+
+
+def repeats(delivered: str, text: str) -> bool:
+    """Whether *text* says the start, or the tail, of *delivered* again."""
+    least = min(OVERLAP, len(delivered))
+    if len(text) < least or least < OVERLAP // 2:
+        return False
+    if delivered.startswith(text[:least]):
+        return True
+    most = min(len(delivered), len(text))
+    return any(text.startswith(delivered[-size:]) for size in range(least, most + 1))

@@ -1,0 +1,199 @@
+"""
+The attempts of one exchange, one after the other, and what they mean to the rest of the
+proxy: places at backends, breakers, the headers that tell the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IReactorTime
+
+from yallmp.attempts import Attempt, Broken, Surroundings
+from yallmp.core.backend import Backend
+from yallmp.core.call import Call, Delivered
+from yallmp.core.exchange import Event, HeaderPairs, Note
+from yallmp.core.lastword import most_useful
+from yallmp.core.problems import AttemptFailed, Problem, Reason
+from yallmp.core.registry import Registry
+from yallmp.core.seam import Seam
+from yallmp.core.telling import Word, comment_for, headers_for, words
+from yallmp.core.verdicts import Stop, Tried, Try, next_step
+from yallmp.downstream import Client
+from yallmp.slots import Slots
+from yallmp.tally import Tally
+from yallmp.upstream import Upstream
+
+#: What is told of an attempt that answers.
+_SERVED = "200"
+
+
+@frozen
+class Tools:
+    """
+    What forwarding works with, made in ``tap``.
+
+    ``wall`` gives POSIX seconds, ``draw`` random numbers (0 ≤ x < 1), ``tell`` takes
+    events, ``mask`` replaces known secrets.
+    """
+
+    upstream: Upstream
+    slots: Slots
+    registry: Registry
+    clock: IReactorTime
+    wall: Callable[[], float]
+    draw: Callable[[], float]
+    tell: Callable[[Event], None]
+    mask: Callable[[bytes], bytes]
+
+
+@define(eq=False)
+class Course:
+    """
+    What was tried for *call*, and the attempt under way.
+
+    :ivar began: when the request came, on the clock's time.
+    :ivar made: how many attempts there were.
+    :ivar current: the one under way, or the one that answered.
+    :ivar serving: the backend that the client has something of, by its name.
+    """
+
+    call: Call
+    client: Client
+    tools: Tools
+    began: float
+    tried: list[Tried] = field(factory=list)
+    made: int = 0
+    current: Attempt | None = None
+    serving: str | None = None
+    tally: Tally = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        tools = self.tools
+        self.tally = Tally(tools.registry.breakers, tools.clock, tools.draw)
+
+    @property
+    def resting(self) -> frozenset[str]:
+        """The backends of the route that rest now."""
+        return self.tally.resting(b.name for b in self.call.route.every)
+
+    def next(self, left: float) -> Try | Stop:
+        """
+        What follows, with *left* seconds of the deadline.
+
+        A backend that the request leaves by it has served it badly, and is told so.
+        """
+        tools, route = self.tools, self.call.route
+        step = next_step(
+            route,
+            self.tried,
+            self.call.config.router,
+            chance=tools.draw(),
+            left=left,
+            resting=self.resting,
+            spare=tools.registry.retries.spare,
+        )
+        stays = isinstance(step, Try) and self.tried and step.backend == self.tried[-1].backend
+        if self.tried and not stays:
+            self._count(self.tried[-1])
+        return step
+
+    async def attempt(
+        self,
+        backend: Backend,
+        commit: Callable[[int, HeaderPairs], HeaderPairs],
+        *,
+        again: bool = False,
+        seam: Seam | None = None,
+    ) -> Delivered:
+        """
+        Try *backend*; what fails is noted.
+
+        :param commit: called before the answer's first byte goes out.
+        :param seam: what the answer has to go on with, if another one broke.
+        :raises AttemptFailed: before the commit.
+        :raises Broken: after it.
+        """
+        self.current = None
+        try:
+            return await self._attempt(backend, commit, seam)
+        except (AttemptFailed, Broken) as failed:
+            lasted = self.current.lasted if self.current else 0.0
+            self.tried.append(Tried(backend, failed.problem, lasted, again))
+            self.current = None
+            raise
+
+    async def _attempt(
+        self,
+        backend: Backend,
+        commit: Callable[[int, HeaderPairs], HeaderPairs],
+        seam: Seam | None,
+    ) -> Delivered:
+        await self.tools.slots.take(backend)
+        try:
+            self.made += 1
+            self.tally.begin(backend.name)
+            self.current = self._new(backend, commit, seam)
+            delivered = await self.current.run()
+            self.tally.good(backend.name)
+            return delivered
+        finally:
+            self.tools.slots.give(backend)
+
+    def _new(
+        self,
+        backend: Backend,
+        commit: Callable[[int, HeaderPairs], HeaderPairs],
+        seam: Seam | None,
+    ) -> Attempt:
+        tools = self.tools
+
+        def committed(status: int, headers: HeaderPairs) -> HeaderPairs:
+            self.serving = backend.name
+            self.tally.committed(backend.name)
+            return commit(status, headers)
+
+        around = Surroundings(
+            tools.upstream,
+            tools.clock,
+            tools.wall,
+            tools.tell,
+            self.at,
+            committed,
+            lambda: comment_for(words(self.tried, (backend.name, _SERVED))),
+        )
+        asked = {t.backend.name for t in self.tried} | {backend.name}
+        given_up = asked | self.resting
+        last = all(b.name in given_up for b in self.call.route.legs)
+        repeat = asked == {backend.name}
+        return Attempt(self.call, self.client, around, backend, self.made, repeat, last, seam)
+
+    def broke(self) -> None:
+        """The last attempt broke after the commit: its backend is told so."""
+        self._count(self.tried[-1])
+
+    def _count(self, tried: Tried) -> None:
+        self.tally.failed(tried.backend.name, tried.problem, tried.lasted)
+
+    def worst(self) -> Problem:
+        """What the client is told of when nothing answered."""
+        if not self.tried:
+            return Problem(Reason.UNREACHABLE, "no backend is configured")
+        last = self.tried[-1].problem
+        return last if last.reason is Reason.DEADLINE else most_useful(self.call.route, self.tried)
+
+    def headers(self, *last: str) -> HeaderPairs:
+        """Our headers; *last* is the word for an attempt that is not among the failed ones."""
+        return headers_for(words(self.tried, *self._now(*last)), self.made)
+
+    def _now(self, *last: str) -> tuple[Word, ...]:
+        return tuple((self.current.backend.name, word) for word in last if self.current)
+
+    def at(self) -> float:
+        """Milliseconds since the request came."""
+        return (self.tools.clock.seconds() - self.began) * 1000
+
+    def note(self, text: str) -> None:
+        """Something worth knowing, for the record."""
+        self.tools.tell(Note(self.call.id, self.at(), text))
