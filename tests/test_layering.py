@@ -38,8 +38,8 @@ LAYERS: list[list[str]] = [
         "core.failures", "core.gate", "core.headers", "core.inflate", "core.jsonbody",
         "core.lastword", "core.problems", "core.recalled", "core.record", "core.recorded",
         "core.registration", "core.registry", "core.replies", "core.rescue", "core.resend",
-        "core.retries", "core.routing", "core.seam", "core.secrets", "core.tableview", "core.tablewords",
-        "core.telling", "core.verdicts", "core.visit",
+        "core.retries", "core.routing", "core.seam", "core.secrets", "core.tableview",
+        "core.tablewords", "core.telling", "core.verdicts", "core.visit",
         "core.config", "core.config.*",
     ],
     # How each kind of backend speaks.
