@@ -7,6 +7,7 @@ import json
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import check
@@ -15,6 +16,11 @@ from yallmp.core.settings import Access, Config, Fallbacks, Key, Notice, Server
 
 SECRET = "sk-this-must-not-be-seen"
 DEMO = "model_list:\n  - model_name: demo\n    litellm_params: {mock_response: hello}\n"
+FAILING = """\
+  - model_name: failing
+    litellm_params: {api_base: "http://127.0.0.1:9/v1"}
+router_settings: {fallbacks: [{failing: demo}], retry_statuses: 404}
+"""
 DANGLING = DEMO + "router_settings:\n  fallbacks: [{demo: [nobody]}]\n"
 
 FULL = Config(
@@ -52,9 +58,10 @@ class TextTests(SynchronousTestCase):
     """The report for people."""
 
     def test_the_whole_of_it(self) -> None:
-        """Backends in order, names that will be sent, fallbacks, notices."""
+        """Backends in order, names that will be sent, fallbacks, notices; then the tables."""
+        listed, _, rest = text(FULL).partition("\n\nWhen a backend fails, for ")
         self.assertEqual(
-            text(FULL),
+            listed,
             """\
 warning: mind the gap
 note: left one out
@@ -79,6 +86,26 @@ virtual
   then: gpt
 
 best is another name for gpt""",
+        )
+        self.assertRegex(rest, r"^gpt:\n  again once, then the next: 408, ")
+        self.assertEqual(rest.count("When a backend fails, for "), 2)
+        self.assertEqual(rest.count("A backend rests:\n  60 s: 401-403, 407, account\n"), 1)
+
+    def test_a_wildcard_with_a_star_to_send(self) -> None:
+        """It is asked for the rest of the name too; what stands before the star is shown."""
+        stars = tuple(Backend(s, f"{s}/*", api_base="http://x", sends=s) for s in ("*", "b/*"))
+        said = text(Config(stars))
+        self.assertIn("1. *: http://x, asked for the rest of the name, ", said)
+        self.assertIn('1. b/*: http://x, asked for "b/*", ', said)
+
+    def test_streams(self) -> None:
+        """What is said of them is shown where it is not the default."""
+        base = Backend("m", "m", api_base="http://x/v1")
+        self.assertNotIn("stream", text(Config((base,))).replace("upstream", ""))
+        said = evolve(base, stream_rescue="off", stream_commit="complete", prefill="vllm")
+        self.assertIn(
+            "without a key, stream_rescue off, stream_commit complete, prefill vllm\n",
+            text(Config((said,))),
         )
 
     def test_a_group_that_shares_the_load(self) -> None:
@@ -148,6 +175,30 @@ class CommandTests(SynchronousTestCase):
         report = json.loads(out)
         self.assertEqual((status, report["ok"], report["problems"]), (0, True, []))
         self.assertEqual(report["models"][0]["backends"][0]["name"], "demo")
+
+    def test_tables_in_json(self) -> None:
+        """The whole table of each model, with the names of those that serve."""
+        _, out, _ = self.run_check(DEMO + FAILING)
+        self.assertIn("When a backend fails:\n  again once, then the next: 404, unreach", out)
+        _, out, _ = self.run_check(DEMO + FAILING, "--json")
+        demo, failing = json.loads(out)["models"]
+        self.assertEqual(demo["table"], [])
+        lines = {(line["failure"], *line["statuses"]): line for line in failing["table"]}
+        self.assertEqual(
+            lines["unknown_there", 404],
+            {
+                "failure": "unknown_there",
+                "statuses": [404],
+                "waits": None,
+                "again": 1,
+                "next": ["demo"],
+                "via": ["route"],
+                "if_another_failed": False,
+                "rests": None,
+                "counts": "answered",
+                "client": "as it is",
+            },
+        )
 
     def test_json_of_a_bad_file(self) -> None:
         """The problems are on stdout, where its reader reads."""

@@ -23,6 +23,8 @@ from yallmp.core.backend import Backend
 from yallmp.core.catalog import Catalog
 from yallmp.core.config import ConfigError
 from yallmp.core.settings import Config, Server
+from yallmp.core.tableview import Line, cases, table_of
+from yallmp.core.tablewords import told
 
 EXAMPLES = """\
 examples:
@@ -33,6 +35,9 @@ examples:
 
 The status is 0 if yallmp would start with this file, otherwise 1.
 """
+
+#: A backend of which the file says nothing but where it is.
+_PLAIN = Backend("", "")
 
 
 @frozen
@@ -51,17 +56,25 @@ class Destination:
     has_key: bool
     order: int
     weight: float
+    stream_rescue: str
+    stream_commit: str
+    prefill: str
 
 
 @frozen
 class Model:
-    """What serves a name, in order: its own backends, then the models it falls back to."""
+    """
+    What serves a name, in order: its own backends, then the models it falls back to.
+
+    ``table`` says what follows each failure; it is empty for what cannot fail.
+    """
 
     name: str
     backends: tuple[Destination, ...]
     fallbacks: tuple[str, ...]
     context_window_fallbacks: tuple[str, ...]
     content_policy_fallbacks: tuple[str, ...]
+    table: tuple[Line, ...]
 
 
 @frozen
@@ -141,7 +154,7 @@ def listener(server: Server) -> str:
 
 def models(catalog: Catalog) -> Iterator[Model]:
     """Every model, wildcards too, as in the file; those that only fall back come last."""
-    aliases = dict(catalog.config.fallbacks.aliases)
+    aliases, failures = dict(catalog.config.fallbacks.aliases), cases(catalog.config.router)
     entries = [backend.model_name for backend in catalog.config.backends]
     listed = [model.id for model in catalog.models() if model.id not in aliases]
     for name in dict.fromkeys([*entries, *listed]):
@@ -151,6 +164,7 @@ def models(catalog: Catalog) -> Iterator[Model]:
             fallbacks=catalog.fallbacks(name),
             context_window_fallbacks=catalog.context_window_fallbacks(name),
             content_policy_fallbacks=catalog.content_policy_fallbacks(name),
+            table=table_of(catalog, name, failures),
         )
 
 
@@ -164,12 +178,20 @@ def destination(backend: Backend) -> Destination:
     return Destination(
         name=backend.name,
         url="" if backend.mock_response is not None else public_url(backend.api_base),
-        sends=backend.sends or (None if backend.is_wildcard else backend.model_name),
+        sends=None if passes_on(backend) else backend.sends or backend.model_name,
         api_type=backend.api_type,
         has_key=backend.api_key is not None,
         order=backend.order,
         weight=backend.weight,
+        stream_rescue=backend.stream_rescue,
+        stream_commit=backend.stream_commit,
+        prefill=backend.prefill,
     )
+
+
+def passes_on(backend: Backend) -> bool:
+    """Whether it is asked for the rest of the name, just as that is."""
+    return backend.is_wildcard and backend.sends in (None, "*")
 
 
 def public_url(url: str) -> str:
@@ -194,6 +216,7 @@ def as_text(report: Report) -> Iterator[str]:
         yield from ("", *model_lines(model))
     if report.aliases:
         yield from ("", *(f"{alias} is another name for {name}" for alias, name in report.aliases))
+    yield from told((model.name, model.table) for model in report.models)
 
 
 def asked_for(keys: Sequence[str]) -> str:
@@ -242,6 +265,10 @@ def facts(backend: Destination, *, shared: bool) -> Iterator[str]:
         yield f"speaks {backend.api_type}"
     if shared:
         yield f"order {backend.order}, weight {backend.weight:g}"
+    for setting in ("stream_rescue", "stream_commit", "prefill"):
+        value = getattr(backend, setting)
+        if value != getattr(_PLAIN, setting):
+            yield f"{setting} {value}"
 
 
 def counted(number: int, noun: str) -> str:
