@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -199,6 +200,16 @@ class CommandTests(SynchronousTestCase):
                 "client": "as it is",
             },
         )
+
+    def test_the_documented_table(self) -> None:
+        """``docs/configuration.md`` quotes what is said with the lists of its example."""
+        page = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text("utf-8")
+        lists, quoted = re.findall(
+            r"router_settings:\n(  retry_.*?)```.*?```\n(When.*?)```", page, re.DOTALL
+        )[0]
+        config = DEMO + FAILING.replace("{fallbacks: [{failing: demo}], retry_statuses: 404}", "")
+        _, out, _ = self.run_check(f"{config}  fallbacks: [failing: demo]\n{lists}")
+        self.assertIn(f"\n\n{quoted}", out)
 
     def test_json_of_a_bad_file(self) -> None:
         """The problems are on stdout, where its reader reads."""

@@ -23,13 +23,14 @@ from yallmp.core.config import ConfigError
 from yallmp.core.settings import Config
 
 SYNOPSIS = """\
-Usage: yallmp [options]                  in the foreground
-       twistd yallmp [options]           as a daemon (twistd -n: in the foreground)
-       yallmp check | replay | --help    commands with options of their own"""
+Usage: yallmp [options]                          in the foreground
+       twistd yallmp [options]                   as a daemon (twistd -n: in the foreground)
+       yallmp check | drill | replay | --help    commands with options of their own"""
 
 EXAMPLES = """
 Commands:
       check      Read the configuration, report every problem, show what it means.
+      drill      Rehearse failover on this configuration, without calling anybody.
       replay     Send a logged request again.
 
 Examples:
