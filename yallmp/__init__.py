@@ -17,6 +17,7 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.files`: the configuration, ``.env``, keys, certificates
 - :mod:`yallmp.check`: what a configuration means
 - :mod:`yallmp.replay`: sends a logged request again
+- :mod:`yallmp.drill`: rehearses failover, a package with a map of its own
 
 **What is served:**
 

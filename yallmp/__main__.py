@@ -19,7 +19,11 @@ from twisted.scripts import twistd
 from yallmp.options import stop
 
 #: Each takes its arguments and ends the process.
-COMMANDS = {"check": "yallmp.check.main", "replay": "yallmp.replay.main"}
+COMMANDS = {
+    "check": "yallmp.check.main",
+    "drill": "yallmp.tap.rehearse",
+    "replay": "yallmp.replay.main",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
