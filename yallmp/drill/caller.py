@@ -42,20 +42,19 @@ class Caller:
         agent = Agent(self.reactor, pool=HTTPConnectionPool(self.reactor, persistent=False))
         conversation = _Conversation(self.reactor, self.since, stream)
         headers = Headers({"content-type": ["application/json"]})
-        body = WholeBody(self._body(stream))
+        body = WholeBody(request_body(self.model, stream=stream))
         conversation.start(
             agent.request(b"POST", f"{self.url}/chat/completions".encode(), headers, body), limit
         )
         return conversation.over
 
-    def _body(self, stream: bool) -> bytes:
-        asked: dict[str, Any] = {
-            "model": self.model,
-            "messages": [{"role": "user", "content": PROMPT}],
-        }
-        if stream:
-            asked |= {"stream": True, "stream_options": {"include_usage": True}}
-        return json.dumps(asked).encode()
+
+def request_body(model: str, *, stream: bool) -> bytes:
+    """The body of a small chat request."""
+    asked: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": PROMPT}]}
+    if stream:
+        asked |= {"stream": True, "stream_options": {"include_usage": True}}
+    return json.dumps(asked).encode()
 
 
 @define(eq=False)
@@ -143,4 +142,4 @@ class _Listener(Protocol):
     def cut(self) -> None:
         """Read no further."""
         transport: Any = self.transport
-        transport.abortConnection()
+        transport.loseConnection()
