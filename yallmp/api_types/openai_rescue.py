@@ -59,7 +59,7 @@ class _Following:
         """*chunk* as the client gets it."""
         if self.delivered.id is not None and "id" in chunk:
             chunk["id"] = self.delivered.id
-        return event_bytes(json.dumps(chunk, ensure_ascii=False).encode("utf-8", "replace"))
+        return event_bytes(json.dumps(chunk).encode())
 
     def _flow(self, seen: Seen, chunk: dict[str, Any], texts: Mapping[str, str]) -> Seen:
         """Pass *chunk* on, with *texts* in place of its own."""
