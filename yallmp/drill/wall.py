@@ -125,7 +125,7 @@ class Backend(Protocol):
 
     def _read(self) -> None:
         head, separator, rest = self._buffer.partition(b"\r\n\r\n")
-        length = _length(head)
+        length = _length(head) if separator else 0
         if self._steps is None and separator and len(rest) >= length:
             self._buffer = rest[length:]
             self._steps = self._wall.asked(self._name, rest[:length])
