@@ -184,7 +184,9 @@ class ReportTests(SynchronousTestCase):
         """A model alone can at best be safe, which is said; a failure is one all the same."""
         report = self.report(self.result("4", "safe", "f"))
         self.assertTrue(report.ok)
-        self.assertIn("Nobody else can serve this model", "\n".join(as_text(report)))
+        text = "\n".join(as_text(report))
+        self.assertIn("Nobody else can serve this model", text)
+        self.assertIn("→ give the model a fallback", text)
         self.assertFalse(is_good(self.result("4", "fail", "f")))
 
     def test_outcomes(self) -> None:

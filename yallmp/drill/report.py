@@ -19,6 +19,7 @@ from yallmp.drill.observed import Heard, Knock
 from yallmp.drill.rehearsal import Result
 from yallmp.drill.setting import Stage
 
+_FALLBACK = "give the model a fallback (router_settings.fallbacks)"
 _TIMES = ("request_timeout", "first_content_timeout", "idle_timeout")
 _SIXTEEN = {cell.key for cell in SIXTEEN}
 #: More attempts than this are counted rather than listed.
@@ -73,8 +74,7 @@ def _model(report: Report, stage: Stage) -> Iterator[str]:
     names = " → ".join(backend.name for backend in stage.backends)
     yield from ("", f"{stage.model}: {names}")
     if stage.alone:
-        yield "  Nobody else can serve this model: the best that many cells can be is safe. A"
-        yield "  fallback would mend it (router_settings.fallbacks)."
+        yield "  Nobody else can serve this model: the best that many cells can be is safe."
     for result in results:
         yield from _cell(result)
     yield f"  {score(results)}"
@@ -118,8 +118,14 @@ def _cell(result: Result) -> Iterator[str]:
     yield f"{'':21}{outcome(result.heard)}; asked: {attempts(result.knocks)}"
     if judgement.grade != "pass":
         yield from (f"{'':21}! {remark}" for remark in judgement.remarks)
-        if not result.stage.alone:
-            yield from (f"{'':21}→ {hint}" for hint in cell.mend)
+        yield from (f"{'':21}→ {hint}" for hint in hints(result))
+
+
+def hints(result: Result) -> tuple[str, ...]:
+    """What would mend a result below a pass."""
+    if result.judgement.grade == "pass":
+        return ()
+    return (_FALLBACK,) if result.stage.alone else result.cell.mend
 
 
 def outcome(told: Sequence[Heard]) -> str:
@@ -176,7 +182,7 @@ def _as_value(result: Result) -> dict[str, Any]:
         "grade": judgement.grade,
         "good": is_good(result),
         "remarks": list(judgement.remarks),
-        "mend": list(cell.mend) if judgement.grade != "pass" else [],
+        "mend": list(hints(result)),
         "got": outcome(result.heard),
         "answers": [_answer(each) for each in result.heard],
         "attempts": [
