@@ -137,8 +137,17 @@ def configuration(api_base: str, drain_timeout: float = 10) -> str:
             entry("vendor/one", api_base, target_model="chat"),
             entry("dead", "http://127.0.0.1:9/v1"),
             entry("rescued", "http://127.0.0.1:9/v1"),
+            entry("mended", api_base, target_model="breaks-off"),
+            entry("never-mended", api_base, target_model="breaks-off"),
         ],
-        "router_settings": {"fallbacks": [{"rescued": ["error-503", "chat"]}], "num_retries": 0},
+        "router_settings": {
+            "fallbacks": [
+                {"rescued": ["error-503", "chat"]},
+                {"mended": ["chat"]},
+                {"never-mended": ["structured"]},
+            ],
+            "num_retries": 0,
+        },
         "general_settings": {
             "server": {"host": "127.0.0.1", "port": 0},
             "api_keys": {"tests": CLIENT_KEY, "narrow": narrow},

@@ -174,6 +174,27 @@ class AnswerTests(LiveCase):
         self.assertEqual(raw.headers["x-yallmp-backend"], "chat")
         self.assertEqual("".join(map(delta, raw.parse())), TEXT)
 
+    def test_a_stream_that_breaks_is_mended(self) -> None:
+        """The SDK sees one whole answer under one id, though two backends gave it."""
+        stream = self.client().chat.completions.create(
+            model="mended", messages=HELLO, stream=True, stream_options={"include_usage": True}
+        )
+        events = list(stream)
+        self.assertEqual("".join(map(delta, events)), TEXT)
+        self.assertEqual(len({event.id for event in events if event.id}), 1)
+        self.assertEqual(events[-2].choices[0].finish_reason, "stop")
+        assert events[-1].usage is not None
+        self.assertEqual(events[-1].usage.total_tokens, 8)
+
+    def test_a_stream_that_cannot_be_mended(self) -> None:
+        """A fallback that says something else is not seen; the SDK raises."""
+        texts: list[str] = []
+        stream = self.client().chat.completions.create(
+            model="never-mended", messages=HELLO, stream=True
+        )
+        self.assertRaises(openai.APIError, lambda: texts.extend(map(delta, stream)))
+        self.assertEqual("".join(texts), "".join(WORDS[:2]))
+
     def test_many_at_once(self) -> None:
         """The asynchronous client has fifty streams open."""
         texts = asyncio.run(self._many(50))
