@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.http import Request
 from twisted.web.http_headers import Headers
+from twisted.web.server import Request
 from twisted.web.test.requesthelper import DummyChannel
 
 from yallmp.core.access import (

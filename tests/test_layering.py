@@ -50,12 +50,13 @@ LAYERS: list[list[str]] = [
         "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog", "descriptors",
         "downstream",
         "listening", "losses", "mock", "names", "partfile", "playback", "record_files",
-        "recorder", "recorder_child", "recorder_process", "report", "slots", "upstream", "visits",
-        "wires",
+        "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "slots",
+        "upstream", "visits", "wires",
     ],
     # One request.
     [
-        "attempts", "course", "endings", "forwarding", "observers", "relay", "rescuing", "tally",
+        "accessline", "attempts", "course", "endings", "forwarding", "observers", "relay",
+        "rescuing", "tally",
         "wholes",
     ],
     # What is served.

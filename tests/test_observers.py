@@ -15,12 +15,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from yallmp.accessline import AccessLine
 from yallmp.core.exchange import Attempt, AttemptEnd, Begin, End, Event, Head, Note, Read, Routed
 from yallmp.core.masking import Masker
 from yallmp.core.record import parse
 from yallmp.daemonlog import daemon_log
 from yallmp.interfaces import IRecorder
-from yallmp.observers import AccessLine, ErrorLogs, RequestLogs
+from yallmp.observers import ErrorLogs, RequestLogs
 
 ID = "3f9c2a7b10de"
 KEY = "sk-proj-A1b2C3d4E5f6G7h8"

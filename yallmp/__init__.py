@@ -35,12 +35,13 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.rescuing`: a stream that broke, made whole
 - :mod:`yallmp.endings`: the last words where there is no answer
 - :mod:`yallmp.relay`: a streamed answer on its way, with backpressure and time
-- :mod:`yallmp.observers`: what becomes of its events: logs and lines
+- :mod:`yallmp.observers` and :mod:`yallmp.accessline`: what becomes of its events
 
 **What touches the world, each one thing:**
 
 - clients: :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.arrivals` (a request before
-  anything is known of it), :mod:`yallmp.visits` (who asks), :mod:`yallmp.downstream` (the
+  anything is known of it), :mod:`yallmp.visits` (who asks), :mod:`yallmp.shortcuts`
+  (frequent paths of Klein's tree), :mod:`yallmp.downstream` (the
   answer on its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening`
   (whether the address is free)
 - backends: :mod:`yallmp.upstream` (one request), :mod:`yallmp.bodies` (what comes back),

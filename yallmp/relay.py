@@ -47,7 +47,7 @@ class Watchdog:
         self.stop()
         if until != math.inf:
             wait = max(0.0, until - self.clock.seconds())
-            self._call = self.clock.callLater(wait, self._bite, evolve(problem, spent=wait))
+            self._call = self.clock.callLater(wait, self._bite, problem, wait)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -55,8 +55,8 @@ class Watchdog:
         if call is not None and call.active():
             call.cancel()
 
-    def _bite(self, problem: Problem) -> None:
-        self.expired = problem
+    def _bite(self, problem: Problem, waited: float) -> None:
+        self.expired = evolve(problem, spent=waited)
         self.cancel()
 
 

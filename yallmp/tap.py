@@ -16,6 +16,7 @@ from twisted.internet import reactor as real_reactor
 from twisted.internet.interfaces import IHostnameResolver
 from twisted.logger import Logger, LogPublisher
 
+from yallmp.accessline import AccessLine
 from yallmp.admin import AdminAPI
 from yallmp.api import API
 from yallmp.arrivals import Arrivals
@@ -38,9 +39,10 @@ from yallmp.front import Front
 from yallmp.listening import ListeningError, check_listening, endpoint_for
 from yallmp.mock import MockAgent
 from yallmp.names import Names, ResolvingReactor
-from yallmp.observers import AccessLine, ErrorLogs, RequestLogs
+from yallmp.observers import ErrorLogs, RequestLogs, log_event
 from yallmp.persistence import Persistence
 from yallmp.recorder import Recorder, RecorderError, check_directory
+from yallmp.shortcuts import Shortcuts
 from yallmp.slots import Slots
 from yallmp.upstream import AgentFor, Upstream
 from yallmp.wires import Wire, Wires
@@ -106,7 +108,8 @@ def wired(
     api = API(registry, forwarding, arrivals, reactor, draw, draining)
     persistence = Persistence(registry)
     admin = AdminAPI(registry, reactor, wall, persistence)
-    front = Front(api.app.resource(), admin.app.resource(), arrivals, access)
+    shortcuts = Shortcuts(api.app)
+    front = Front(api.app.resource(), shortcuts, admin.app.resource(), arrivals, access)
     site = ProxySite(front, limits, front.refused, front.left, reactor)
     return Parts(registry, forwarding, wires, site, draining, persistence)
 
@@ -149,7 +152,6 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
     check_listening(config.server)
     recorder = _recorder(config, reactor)
     publisher = LogPublisher()
-    events = Logger(namespace="yallmp.exchange", observer=publisher)
     parts = wired(
         config,
         reactor,
@@ -157,7 +159,7 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         wall=time.time,
         draw=random.random,
         new_id=lambda: secrets.token_hex(6),
-        tell=lambda event: events.info("{exchange.id}", exchange=event),
+        tell=lambda event: publisher(log_event(event)),
     )
     parts.persistence.restore()
     masker = Maskers(parts.registry.secrets)

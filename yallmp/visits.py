@@ -6,13 +6,26 @@ from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
-from twisted.web.http import Request
+from twisted.web.server import Request
+from zope.interface import Interface
 
 from yallmp.core.visit import Visit
 
 
+class IVisit(Interface):
+    """The facts of a request, once they were gathered; a component of it."""
+
+
 def visit_of(request: Request) -> Visit:
     """The facts of *request*; headers keep their bytes, as Latin-1."""
+    visit: Visit | None = request.getComponent(IVisit)
+    if visit is None:
+        visit = _gathered(request)
+        request.setComponent(IVisit, visit)
+    return visit
+
+
+def _gathered(request: Request) -> Visit:
     return Visit(
         peer=_host(request.getClientAddress()),
         local=_host(request.getHost()),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from math import inf, log1p
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from yallmp.core.backend import Backend
 from yallmp.core.catalog import Catalog
@@ -25,8 +25,9 @@ class Route:
     ``model`` is the configured name that ``asked`` led to, for ``reason``.  ``legs`` are
     the backends in order; ``context`` and ``policy`` those that are tried only after a
     context that is too long, or a content filter.  ``alias`` is what the client wrote, if
-    that is an alias.  ``bound`` tells that the request depends on what one provider keeps,
-    so that there is one backend and no other.
+    that is an alias; ``every`` are all backends that may come to serve it.  ``bound`` tells
+    that the request depends on what one provider keeps, so that there is one backend and no
+    other.
     """
 
     model: str
@@ -37,15 +38,15 @@ class Route:
     policy: tuple[Backend, ...] = ()
     alias: str | None = None
     bound: bool = False
+    every: tuple[Backend, ...] = field(init=False, eq=False, repr=False)
+
+    @every.default
+    def _every(self) -> tuple[Backend, ...]:
+        return tuple(_once([*self.legs, *self.context, *self.policy]))
 
     def to_the_first(self) -> Route:
         """This route for a request that no second backend can serve."""
         return evolve(self, legs=self.legs[:1], context=(), policy=(), bound=True)
-
-    @property
-    def every(self) -> tuple[Backend, ...]:
-        """All backends that may come to serve the request, in order."""
-        return tuple(_once([*self.legs, *self.context, *self.policy]))
 
     def sends(self, backend: Backend) -> str:
         """The model name for *backend*: for a wildcard of its own the rest of what was asked."""
