@@ -41,6 +41,7 @@ NEEDS = [
     "PyYAML >= 6.0",
     "attrs >= 23.2",
     "certifi >= 2024.7.4",
+    "httptools >= 0.6.1",
     "hyperlink >= 21.0",
     "pyOpenSSL >= 25.1",
     "service-identity >= 24.1",

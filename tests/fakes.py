@@ -26,7 +26,7 @@ from tests.network import End, MemoryNetwork
 from yallmp.core.backend import Backend, Patience
 from yallmp.core.exchange import Event
 from yallmp.core.registry import Registry
-from yallmp.core.settings import Config, Fallbacks
+from yallmp.core.settings import Config, Fallbacks, Server
 from yallmp.core.sse import Parser
 from yallmp.tap import Parts, wired
 from yallmp.upstream import WholeBody
@@ -261,6 +261,8 @@ class _RawClient(Protocol):
 class ProxyCase(SynchronousTestCase):
     """A proxy on a network in memory; after each test nothing may be left of it."""
 
+    http_client = "llhttp"
+
     def setUp(self) -> None:
         self.net = MemoryNetwork()
         self.told: list[Event] = []
@@ -311,7 +313,9 @@ class ProxyCase(SynchronousTestCase):
         """Start the proxy with *backends*; ``fallbacks`` are pairs or a :class:`Fallbacks`."""
         if not isinstance(fallbacks, Fallbacks):
             fallbacks = Fallbacks(by_model=tuple(fallbacks))
-        config = evolve(Config(backends=backends, fallbacks=fallbacks), **settings)
+        server = Server(http_client=self.http_client)
+        config = Config(backends=backends, fallbacks=fallbacks, server=server)
+        config = evolve(config, **settings)
         self.parts = wired(
             config,
             self.net,

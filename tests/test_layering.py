@@ -47,8 +47,8 @@ LAYERS: list[list[str]] = [
     ["api_types", "api_types.*"],
     # What touches the world, each one thing.
     [
-        "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog", "descriptors",
-        "downstream",
+        "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog",
+        "descriptors", "downstream", "lean", "lean.*",
         "listening", "losses", "mock", "names", "partfile", "playback", "record_files",
         "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "slots",
         "upstream", "visits", "wires",

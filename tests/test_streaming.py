@@ -319,7 +319,8 @@ class BrokenTests(StreamCase):
 
     def test_an_event_over_the_limit(self) -> None:
         """An event without end is not gathered."""
-        self.serve(self.fake("m", stream([chunk("a"), b"data: " + b"x" * 5000], "hang")),
+        endless = Paced(self, (0, chunk("a")), (0.1, b"data: " + b"x" * 5000), end="hang")
+        self.serve(self.fake("m", endless, stream_rescue="off"),
                    limits=Limits(max_event_bytes=4000))  # fmt: skip
         self.assert_broken(self.ask(stream=True), "upstream_error")
 

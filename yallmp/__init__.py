@@ -45,7 +45,8 @@ imports from its own layer or one further down in this list, never upwards
   answer on its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening`
   (whether the address is free)
 - backends: :mod:`yallmp.upstream` (one request), :mod:`yallmp.bodies` (what comes back),
-  :mod:`yallmp.wires` (connections), :mod:`yallmp.certificates` (TLS), :mod:`yallmp.names`
+  :mod:`yallmp.wires` (connections), :mod:`yallmp.lean` (an HTTP client, a
+  package with a map of its own), :mod:`yallmp.certificates` (TLS), :mod:`yallmp.names`
   (DNS), :mod:`yallmp.slots` (``max_in_flight``), :mod:`yallmp.mock` (``mock_response``),
   :mod:`yallmp.report` (what an attempt tells of itself), :mod:`yallmp.wholes` (answers that
   are no streams)

@@ -92,6 +92,7 @@ def wired(
         ResolvingReactor(reactor, resolver, refused),
         Contexts(),
         int(config.limits.upstream_idle),
+        lean=config.server.http_client == "llhttp",
     )
     tools = Tools(
         Upstream(_agents(wires, wall), reactor),

@@ -37,6 +37,8 @@ from yallmp.certificates import CertificateError
 from yallmp.core.backend import Backend
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.problems import AttemptFailed, Problem, Reason
+from yallmp.lean.agent import LeanAgent
+from yallmp.lean.response import LeanResponse
 from yallmp.names import AddressRefused
 from yallmp.wires import ConnectTimedOut, Wire
 
@@ -64,11 +66,11 @@ class WholeBody:
     """A body that is there already, written at once."""
 
     def __init__(self, body: bytes) -> None:
-        self._body = body
+        self.whole = body
         self.length = len(body)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        consumer.write(self._body)
+        consumer.write(self.whole)
         return succeed(None)
 
     def pauseProducing(self) -> None:
@@ -90,6 +92,8 @@ class Client(HTTPClient):
 
     def send(self, outgoing: Outgoing) -> Deferred[IResponse]:
         """POST *outgoing*; fires when the answer's head is there."""
+        if isinstance(self._agent, LeanAgent):
+            return self._agent.send(b"POST", outgoing.url, outgoing.headers, outgoing.body)
         headers = Headers()
         for name, value in outgoing.headers:
             headers.addRawHeader(name, value)
@@ -173,6 +177,8 @@ def head_of(response: IResponse, wire: Wire) -> HeaderPairs:
     Twisted keeps those of the connection and the framing apart, in its parser: they are
     needed to know what ``Connection`` names, and for the record.
     """
+    if isinstance(response, LeanResponse):
+        return response.pairs
     parser = getattr(wire.connection, "_parser", None)
     kept_apart = parser.connHeaders.getAllRawHeaders() if parser is not None else ()
     named = (*kept_apart, *response.headers.getAllRawHeaders())

@@ -43,6 +43,9 @@ from zope.interface import implementer
 
 from yallmp.certificates import Contexts
 from yallmp.core.backend import Backend, Tls
+from yallmp.lean.agent import LeanAgent
+from yallmp.lean.connection import Connection
+from yallmp.lean.pool import LeanPool
 
 #: Idle connections kept for each address.
 POOLED_PER_HOST = 256
@@ -73,6 +76,13 @@ class Wire:
         """The pool gave *connection* to this attempt."""
         self.connection = connection
         return connection
+
+    def takes(self, connection: Connection) -> None:
+        """The same for a connection that knows whose it is; nobody else's it is now."""
+        if connection.holder is not None:
+            connection.holder.release()
+        connection.holder = self
+        self.connection = connection
 
     def release(self) -> None:
         """The connection is another attempt's, or nobody's."""
@@ -207,14 +217,18 @@ class Wires:
     :param reactor: connects for configured backends.
     :param guarded: connects for registered ones: it refuses addresses that they may not name.
     :param idle: whole seconds that an unused connection is kept.
+    :param lean: whether our own client speaks HTTP, rather than Twisted's.
     """
 
-    def __init__(self, reactor: Any, guarded: Any, contexts: Contexts, idle: int) -> None:
+    def __init__(
+        self, reactor: Any, guarded: Any, contexts: Contexts, idle: int, *, lean: bool = True
+    ) -> None:
         self._reactor = reactor
         self._guarded = guarded
         self._contexts = contexts
         self._idle = idle
-        self._pools: dict[tuple[Tls, bool], _Pool] = {}
+        self._lean = lean
+        self._pools: dict[tuple[Tls, bool], Any] = {}
 
     def agent(self, backend: Backend, wire: Wire, *, fresh: bool) -> IAgent:
         """
@@ -226,7 +240,10 @@ class Wires:
         endpoints = _Endpoints(
             reactor, wire, lambda host: self._contexts.creator(backend.tls, host)
         )
-        pool = self._new_pool(persistent=False) if fresh else self._pool(backend)
+        if self._lean:
+            pool = self._pool(backend)
+            return LeanAgent(pool, endpoints.endpointForURI, wire.takes, fresh)
+        pool = self._twisted_pool(persistent=False) if fresh else self._pool(backend)
         agent: IAgent = Agent.usingEndpointFactory(self._reactor, endpoints, pool)
         return agent
 
@@ -240,13 +257,18 @@ class Wires:
             done.addCallback(lambda _, each: each.closeCachedConnections(), pool)
         return done
 
-    def _pool(self, backend: Backend) -> _Pool:
+    def _pool(self, backend: Backend) -> Any:
         key = (backend.tls, backend.registered)
         if key not in self._pools:
-            self._pools[key] = self._new_pool(persistent=True)
+            self._pools[key] = self._new_pool()
         return self._pools[key]
 
-    def _new_pool(self, *, persistent: bool) -> _Pool:
+    def _new_pool(self) -> Any:
+        if self._lean:
+            return LeanPool(self._reactor, self._idle, POOLED_PER_HOST)
+        return self._twisted_pool(persistent=True)
+
+    def _twisted_pool(self, *, persistent: bool) -> _Pool:
         pool = _Pool(self._reactor, persistent)
         pool.maxPersistentPerHost = POOLED_PER_HOST
         pool.cachedConnectionTimeout = self._idle

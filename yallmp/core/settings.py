@@ -52,11 +52,16 @@ class Fallbacks:
 
 @frozen
 class Server:
-    """Where we listen; ``listen`` is a Twisted endpoint string in place of the other two."""
+    """
+    Where we listen; ``listen`` is a Twisted endpoint string in place of the other two.
+
+    ``http_client`` is what speaks HTTP to backends: ``llhttp`` or ``twisted``.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     listen: str | None = None
+    http_client: str = "llhttp"
 
 
 @frozen

@@ -126,6 +126,7 @@ SERVER = Section(
         Setting("host", listenkinds.host),
         Setting("port", kinds.whole(0, 65535)),
         Setting("listen", listenkinds.endpoint),
+        Setting("http_client", kinds.choice("llhttp", "twisted")),
         Setting("allowed_hosts", wirekinds.texts),
         Setting("cors_origins", wirekinds.origins),
         Setting("workers", kinds.one_worker),

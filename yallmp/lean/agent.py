@@ -1,0 +1,97 @@
+"""
+The seam: ``IAgent``, and what a request is on the wire.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail
+from twisted.web.client import URI
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IResponse
+from zope.interface import implementer
+
+from yallmp.core.exchange import HeaderPairs
+from yallmp.lean.connection import Connection
+from yallmp.lean.pool import LeanPool
+
+#: What may not stand in a line of a request.
+_UNFIT = re.compile(rb"[\r\n\0]")
+
+
+class Unsendable(Exception):
+    """A request that would not be one: a line break in its target or a header."""
+
+
+@implementer(IAgent)
+@define(eq=False)
+class LeanAgent:
+    """
+    An agent for one attempt.
+
+    :ivar endpoint_for: gives the endpoint of an address.
+    :ivar took: is told of the connection that the attempt got.
+    """
+
+    pool: LeanPool
+    endpoint_for: Callable[[URI], Any]
+    took: Callable[[Connection], Any]
+    fresh: bool = False
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: Any = None,
+    ) -> Deferred[IResponse]:
+        """Send a request whose body is there already."""
+        pairs = tuple(
+            (name, value)
+            for name, values in (headers or Headers()).getAllRawHeaders()
+            for value in values
+        )
+        body = b"" if bodyProducer is None else bodyProducer.whole
+        return self.send(method, uri.decode("ascii"), pairs, body)
+
+    def send(self, method: bytes, url: str, pairs: HeaderPairs, body: bytes) -> Deferred[IResponse]:
+        """The same with its parts as they are."""
+        try:
+            uri = parsed(url)
+            data = head_of_request(method, uri, pairs, len(body)) + body
+        except (Unsendable, ValueError):
+            return fail()
+        key = (uri.scheme, uri.host, uri.port)
+        got = self.pool.get(key, self.endpoint_for(uri), fresh=self.fresh)
+        return got.addCallback(self._sent, data)
+
+    def _sent(self, connection: Connection, data: bytes) -> Deferred[IResponse]:
+        self.took(connection)
+        return connection.request(data)
+
+
+@lru_cache(1024)
+def parsed(url: str) -> URI:
+    """The parts of *url*."""
+    uri: URI = URI.fromBytes(url.encode("ascii"))
+    return uri
+
+
+def head_of_request(method: bytes, uri: URI, pairs: HeaderPairs, length: int) -> bytes:
+    """
+    The head of a request.
+
+    :raises Unsendable: something in it would end a line.
+    """
+    given = [(b"Host", uri.netloc), *pairs, (b"Content-Length", b"%d" % length)]
+    words = [method, uri.originForm, *(part for pair in given for part in pair)]
+    if _UNFIT.search(b" ".join(words)):
+        raise Unsendable("a line break in a request's target or header")
+    lines = [b"%s %s HTTP/1.1" % (method, uri.originForm)]
+    lines += [b"%s: %s" % pair for pair in given]
+    return b"\r\n".join([*lines, b"", b""])

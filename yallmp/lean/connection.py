@@ -1,0 +1,136 @@
+"""
+One connection to a backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.http import PotentialDataLoss
+from twisted.web.iweb import IResponse
+
+from yallmp.lean.parser import AnswerParser, NotHTTP
+from yallmp.lean.response import BodyTransport, LeanResponse
+
+
+class Connection(Protocol):
+    """
+    One connection to a backend; it serves one request at a time.
+
+    :param idle: is called when it may be used again.
+    :param gone: is called when it never will be.
+    """
+
+    def __init__(
+        self, idle: Callable[[Connection], None], gone: Callable[[Connection], None]
+    ) -> None:
+        self._idle = idle
+        self._gone = gone
+        self._parser: AnswerParser | None = None
+        self._response: LeanResponse | None = None
+        self._wanted: Deferred[IResponse] | None = None
+        self._heard = False
+        self._paused = False
+        self.lost = False
+        self.holder: Any = None
+
+    def request(self, data: bytes) -> Deferred[IResponse]:
+        """Send *data*, a whole request; fires when the answer's head is there."""
+        self._parser, self._response, self._heard = AnswerParser(), None, False
+        self._wanted = Deferred(lambda _: self.abort())
+        ITCPTransport(self.transport).write(data)
+        return self._wanted
+
+    def dataReceived(self, data: bytes) -> None:
+        """A read: the head, a part of the body, the end, or all of it."""
+        parser = self._parser
+        if parser is None:
+            self.abort()  # nobody asked
+            return
+        self._heard = True
+        try:
+            body = parser.feed(data)
+        except NotHTTP:
+            self._fail(Failure())
+            return
+        if parser.head and self._response is None:
+            self._answer(parser)
+        if self._response is not None and body:
+            self._response.take(body)
+        if parser.complete and self._parser is parser:
+            self._finish(parser)
+
+    def _answer(self, parser: AnswerParser) -> None:
+        major, _, minor = parser.version.partition(".")
+        self._response = LeanResponse(
+            parser.status,
+            parser.reason,
+            (b"HTTP", int(major), int(minor or 0)),
+            parser.headers,
+            BodyTransport(self),
+        )
+        self._fire(self._response)
+
+    def _fire(self, result: Any) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and not wanted.called:
+            wanted.callback(result)
+
+    def _finish(self, parser: AnswerParser) -> None:
+        """The answer is whole; whether the connection is good for another."""
+        response, self._response, self._parser = self._response, None, None
+        keep = parser.keep_alive and not parser.extra and not self.lost
+        if keep:
+            self.resume()
+            self._idle(self)
+        if response is not None:
+            response.over(Failure(ResponseDone()))
+        if not keep:
+            self.abort()
+
+    def _fail(self, failure: Failure) -> None:
+        """What came is no answer, or not all of one."""
+        response, self._response, self._parser = self._response, None, None
+        if response is not None:
+            response.over(Failure(ResponseFailed([failure])))
+        else:
+            kind = ResponseFailed if self._heard else ResponseNeverReceived
+            self._fire(Failure(kind([failure])))
+        self.abort()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone; a body that ends with it is whole, as far as HTTP knows."""
+        self.lost = True
+        self._gone(self)
+        parser, response = self._parser, self._response
+        if parser is None:
+            return
+        if response is not None and parser.until_close and reason.check(ConnectionDone):
+            self._parser = self._response = None
+            response.over(Failure(PotentialDataLoss()))
+        else:
+            self._fail(reason)
+
+    def pause(self) -> None:
+        """Let the backend wait."""
+        if not self._paused and not self.lost:
+            self._paused = True
+            IPushProducer(self.transport).pauseProducing()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self._paused and not self.lost:
+            self._paused = False
+            IPushProducer(self.transport).resumeProducing()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if not self.lost:
+            ITCPTransport(self.transport).abortConnection()

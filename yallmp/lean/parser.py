@@ -1,0 +1,148 @@
+"""
+The bytes of a backend's answer, as the events that they are.
+
+llhttp (by way of httptools) does the parsing, as strictly as it can: framing that two
+readers could read differently is refused (RFC 9112, 6.3 and 11.2).  What it leaves open is
+settled here: how long a head may be, which transfer codings there are, that interim
+answers are skipped, that nobody asked for another protocol, and that nothing may follow an
+answer.  No I/O: bytes go in, and what they were stands in the fields.
+"""
+
+from __future__ import annotations
+
+from attrs import define, field
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from yallmp.core.exchange import HeaderPairs
+
+#: The longest head of an answer, interim ones before it included; bytes.
+MAX_HEAD = 64 * 1024
+#: Statuses whose answers never have a body (RFC 9110, 6.4.1).
+_BODILESS = (204, 304)
+
+
+class NotHTTP(Exception):
+    """What a backend sent cannot be read as one answer."""
+
+
+@define(eq=False)
+class AnswerParser:
+    """
+    Reads one answer.
+
+    :ivar status: its status, once its head is there.
+    :ivar headers: its headers, in their order.
+    :ivar head: whether the head is there.
+    :ivar complete: whether the body is.
+    :ivar until_close: whether the body ends with the connection.
+    :ivar keep_alive: whether the connection may be used again, by what both sides say.
+    :ivar extra: whether more than the answer came.
+    """
+
+    status: int = 0
+    head: bool = False
+    complete: bool = False
+    until_close: bool = False
+    keep_alive: bool = False
+    extra: bool = False
+    reason: bytes = b""
+    version: str = "1.1"
+    _pairs: list[tuple[bytes, bytes]] = field(factory=list)
+    _body: list[bytes] = field(factory=list)
+    _left: int = MAX_HEAD
+    _parser: HttpResponseParser = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+
+    @property
+    def headers(self) -> HeaderPairs:
+        """The headers, repeated ones repeated."""
+        return tuple(self._pairs)
+
+    def feed(self, data: bytes) -> bytes:
+        """
+        Read *data*; gives the part of the body that was in it.
+
+        :raises NotHTTP: it cannot be read.
+        """
+        if self.complete:
+            self.extra = True
+            return b""
+        if not self.head:
+            self._count(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            raise NotHTTP("another protocol, which nobody asked for") from None
+        except HttpParserError as error:
+            self._refuse(error)
+        return self._taken()
+
+    def _count(self, data: bytes) -> None:
+        """Of a head that is not there yet only so much is read."""
+        self._left -= len(data) if b"\r\n\r\n" not in data else data.index(b"\r\n\r\n")
+        if self._left < 0:
+            raise NotHTTP(f"a head of more than {MAX_HEAD} bytes")
+
+    def _refuse(self, error: HttpParserError) -> None:
+        """What cannot be read behind an answer does not spoil it; everything else does."""
+        if not self.complete:
+            cause = error.__context__
+            raise NotHTTP(str(cause if isinstance(cause, NotHTTP) else error)) from None
+        self.extra = True
+
+    def _taken(self) -> bytes:
+        body, self._body = self._body, []
+        return body[0] if len(body) == 1 else b"".join(body)
+
+    # llhttp's callbacks
+
+    def on_message_begin(self) -> None:
+        """An answer begins; behind one that is complete there may be none."""
+        self.extra = self.extra or self.complete
+
+    def on_status(self, status: bytes) -> None:
+        """The reason phrase."""
+        self.reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which is left out."""
+        if not self.head and not self.complete:
+            self._pairs.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        if self.complete:
+            return
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            return
+        self.head = True
+        self.version = self._parser.get_http_version()
+        self.until_close = self._is_unframed()
+
+    def _is_unframed(self) -> bool:
+        names = [name.lower() for name, _ in self._pairs]
+        if b"transfer-encoding" in names:
+            codings = [v for n, v in self._pairs if n.lower() == b"transfer-encoding"]
+            if [coding.strip().lower() for coding in codings] != [b"chunked"]:
+                raise NotHTTP("a transfer coding other than chunked")
+            return False
+        return b"content-length" not in names and self.status not in _BODILESS
+
+    def on_body(self, data: bytes) -> None:
+        """A part of the body."""
+        if not self.complete:
+            self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        """The end of an answer; of an interim one nothing is kept."""
+        if self.complete:
+            return
+        if self.head:
+            self.complete = True
+            self.keep_alive = self._parser.should_keep_alive()
+        else:
+            self._pairs.clear()
+            self.reason = b""

@@ -1,0 +1,99 @@
+"""
+Connections that wait for their next request.
+
+One timer closes those that nobody used, however many there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Factory
+
+from yallmp.lean.connection import Connection
+
+
+class _Connecting(Factory):
+    """Makes the connections of a pool."""
+
+    noisy = False
+
+    def __init__(self, pool: LeanPool, key: object) -> None:
+        self._pool = pool
+        self._key = key
+
+    def buildProtocol(self, addr: object) -> Connection:
+        """One connection."""
+        return Connection(lambda it: self._pool.put(self._key, it), self._pool.forget)
+
+
+class LeanPool:
+    """
+    Connections that wait for their next request, the latest first.
+
+    :param idle: so many seconds an unused one is kept.
+    :param most: so many are kept for each address.
+    """
+
+    def __init__(self, clock: IReactorTime, idle: float, most: int) -> None:
+        self._clock = clock
+        self._limit = idle
+        self._most = most
+        self._idle: dict[object, deque[tuple[float, Connection]]] = {}
+        self._sweep: IDelayedCall | None = None
+        self._closed = False
+
+    def get(self, key: object, endpoint: Any, *, fresh: bool) -> Deferred[Connection]:
+        """A connection for *key*: one that waits, or a new one over *endpoint*."""
+        waiting = self._idle.get(key)
+        if waiting and not fresh:
+            done: Deferred[Connection] = Deferred()
+            done.callback(waiting.pop()[1])
+            return done
+        connected: Deferred[Connection] = endpoint.connect(_Connecting(self, key))
+        return connected
+
+    def put(self, key: object, connection: Connection) -> None:
+        """*connection* waits."""
+        if self._closed:
+            connection.abort()
+            return
+        waiting = self._idle.setdefault(key, deque())
+        waiting.append((self._clock.seconds(), connection))
+        if len(waiting) > self._most:
+            waiting.popleft()[1].abort()
+        if self._sweep is None:
+            self._sweep = self._clock.callLater(self._limit, self._swept)
+
+    def forget(self, connection: Connection) -> None:
+        """*connection* is gone."""
+        for waiting in self._idle.values():
+            for entry in waiting:
+                if entry[1] is connection:
+                    waiting.remove(entry)
+                    return
+
+    def _swept(self) -> None:
+        """Close those that nobody used; look again when the next is due."""
+        self._sweep = None
+        now = self._clock.seconds()
+        old = [c for w in self._idle.values() for at, c in w if now - at >= self._limit]
+        self._idle = {k: w for k, w in self._idle.items() if w}
+        for connection in old:
+            self.forget(connection)
+            connection.abort()
+        first = min((at for w in self._idle.values() for at, _ in w), default=None)
+        if first is not None:
+            self._sweep = self._clock.callLater(first + self._limit - now, self._swept)
+
+    def closeCachedConnections(self) -> None:
+        """Close all, now and those that come back."""
+        self._closed = True
+        sweep, self._sweep = self._sweep, None
+        if sweep is not None:
+            sweep.cancel()
+        for connection in [c for waiting in self._idle.values() for _, c in waiting]:
+            connection.abort()
