@@ -405,7 +405,6 @@ class PoolTests(SynchronousTestCase):
         """It fails before anything is connected."""
         agent = LeanAgent(self.pool, lambda uri: self.endpoint, self.took.append)
         for url, pairs in (
-            ("http://h/\n", ()),
             ("http://h/é", ()),
             ("http://h/", ((b"a", b"\n"),)),
         ):
