@@ -270,6 +270,11 @@ class AccessLineTests(ObserverCase):
         self.assertNotIn(KEY, str(self.said))
         self.assertEqual(self.said.access[0]["model"], "****")
 
+    def test_a_secret_that_is_cut(self) -> None:
+        """A path that was cut in the middle of a secret shows nothing of it."""
+        self.tell(evolve(BEGIN, path=f"/{KEY[:-3]}"), END)
+        self.assertNotIn(KEY[:-3], str(self.said))
+
 
 class DaemonLogTests(SynchronousTestCase):
     """The daemon's own log, as text and as JSON."""

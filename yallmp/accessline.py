@@ -5,6 +5,7 @@ The daemon's line: one for each exchange, when it is over.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,6 +16,9 @@ from zope.interface import implementer
 from yallmp.core.escapes import escape_text
 from yallmp.core.exchange import Begin, End
 from yallmp.core.masking import Masker
+
+#: A word that needs no second look.
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@+-]+")
 
 
 class Says(Protocol):
@@ -60,10 +64,14 @@ class AccessLine:
             self._log.info("{line}", line=access_line(access), access=access)
 
     def _masked(self, parts: dict[str, object]) -> dict[str, object]:
-        """*parts* without known secrets; what a client or backend says is looked at once."""
+        """
+        *parts* without known secrets; all that others say is looked at once.
+
+        The path comes last there: it may have been cut, in the middle of a secret.
+        """
         mask = self._masker().mask_text
-        texts = [value for value in parts.values() if isinstance(value, str)]
-        together = "\n".join(texts)
+        texts = [v for k, v in parts.items() if isinstance(v, str) and k != "path"]
+        together = "\n".join([*texts, str(parts["path"])])
         if mask(together) == together:
             return parts
         return {k: mask(v) if isinstance(v, str) else v for k, v in parts.items()}
@@ -96,6 +104,8 @@ def access_line(parts: dict[str, object]) -> str:
 
 
 def _word(value: object) -> str:
+    if isinstance(value, (int, float)) or (isinstance(value, str) and _PLAIN.fullmatch(value)):
+        return str(value)
     text = "-" if value is None else escape_text(str(value))
     plain = text and not any(character in ' "=' for character in text)
     return text if plain else json.dumps(text, ensure_ascii=False)

@@ -141,8 +141,11 @@ class Exchange:
             self._held.start(router.stream_headers_after)
 
     def _note_rests(self) -> None:
+        resting = self._course.resting
+        if not resting:
+            return
         now, breakers = self.tools.clock.seconds(), self.tools.registry.breakers
-        for name in sorted(self._course.resting):
+        for name in sorted(resting):
             breaker = breakers.of(name)
             self._course.note(f"{name} rests for {breaker.rest_left(now):.1f} s: {breaker.why}")
 

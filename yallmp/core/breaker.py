@@ -137,6 +137,11 @@ class Breaker:
     _timeouts: int = 0
     _share: _Share = field(factory=_Share)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it lets everything through, whatever the time is."""
+        return self._state is State.CLOSED
+
     def state(self, now: float) -> State:
         """The state at *now*: a rest that is over makes it half-open."""
         if self._state is State.OPEN and now >= self._until:
@@ -260,8 +265,8 @@ class Breakers:
 
     def resting(self, names: Iterable[str], now: float) -> frozenset[str]:
         """Those of *names* that rest."""
-        known = self._breakers
-        return frozenset(name for name in names if name in known and known[name].rests(now))
+        met = [(name, self._breakers[name]) for name in names if name in self._breakers]
+        return frozenset(name for name, it in met if not it.is_closed and it.rests(now))
 
     def forget(self, names: Iterable[str]) -> None:
         """What was known of *names* no longer holds."""
