@@ -1,14 +1,10 @@
 """
-The drill's setting, its report and its command; the last with real sockets.
+The drill's setting, what its caller makes of answers, and its report.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve
@@ -17,17 +13,25 @@ from twisted.trial.unittest import SynchronousTestCase
 from yallmp.core.backend import Backend, Patience, Tls
 from yallmp.core.catalog import Catalog
 from yallmp.core.routing import route_for
-from yallmp.core.settings import Access, Config, Fallbacks, Key, Router
+from yallmp.core.settings import Access, Config, Fallbacks, Key, Limits, Router
 from yallmp.drill.answers import TEXT
 from yallmp.drill.cells import CELLS, SIXTEEN
 from yallmp.drill.heard import Reply, heard
 from yallmp.drill.judge import Judgement
 from yallmp.drill.observed import Heard, Knock
 from yallmp.drill.rehearsal import Result
-from yallmp.drill.report import Report, as_json, as_text, attempts, is_good, outcome, score
-from yallmp.drill.setting import Stage, stages, with_wall
-
-ROOT = Path(__file__).parent.parent
+from yallmp.drill.report import (
+    Report,
+    as_json,
+    as_text,
+    attempts,
+    hints,
+    mending,
+    outcome,
+    score,
+    settings,
+)
+from yallmp.drill.setting import LARGEST, Stage, stage_for, stages, with_wall
 
 
 def backend(name: str, model: str | None = None, **more: Any) -> Backend:
@@ -95,9 +99,45 @@ class SettingTests(SynchronousTestCase):
         self.assertEqual([b.name for b in route.legs], ["m", "f"])
         group = stage("group")
         config = with_wall(CONFIG, group, {"g1": "http://127.0.0.1:1", "g2": "http://127.0.0.1:2"})
-        for draw in (0.0, 0.5, 0.9):
-            route = route_for(Catalog(config), "group", lambda draw=draw: draw)
+        for draw in (0.1, 0.5, 0.9):
+            route = route_for(Catalog(config), "group", iter([draw, 1 - draw]).__next__)
             self.assertEqual([b.name for b in route.legs], ["g2", "g1"])
+
+    def test_the_route_stays(self) -> None:
+        """Every model leads to the same backends in the same order, whatever is drawn."""
+        for each in stages(CONFIG):
+            addresses = {b.name: "http://127.0.0.1:1" for b in each.backends}
+            catalog = Catalog(with_wall(CONFIG, each, addresses))
+            route = route_for(catalog, each.asked, lambda: 0.5)
+            self.assertEqual([b.name for b in route.every], [b.name for b in each.backends])
+            self.assertEqual(len(route.legs), len(each.route.legs))
+
+    def test_other_names(self) -> None:
+        """A name that a wildcard takes, and an alias, can be asked for; others cannot."""
+        found = stage_for(CONFIG, "any/thing")
+        assert found is not None
+        self.assertEqual((found.model, found.asked, found.primary), ("any/thing",) * 2 + ("any",))
+        aliased = evolve(CONFIG, fallbacks=Fallbacks(aliases=(("other", "m"),)))
+        found = stage_for(aliased, "other")
+        assert found is not None
+        self.assertEqual((found.primary, found.fallbacks), ("m", ()))
+        self.assertNotIn("other", [each.model for each in stages(aliased)])
+        self.assertIsNone(stage_for(CONFIG, "nothing"))
+        self.assertIsNone(stage_for(CONFIG, " "))
+
+    def test_what_is_told_of_a_stage(self) -> None:
+        """Its fallbacks by their models, and who in truth needs no network."""
+        self.assertEqual(stage("m").fallbacks, ("f",))
+        self.assertEqual(stage("virtual").fallbacks, ("f", "any/x"))
+        self.assertEqual((stage("group").fallbacks, stage("group").mocks), ((), ()))
+        self.assertEqual(stage("demo").mocks, ("demo",))
+
+    def test_answers_are_bounded(self) -> None:
+        """So that one cell does not make others wait; a smaller bound stays."""
+        each, addresses = stage("f"), {"f": "http://127.0.0.1:1"}
+        self.assertEqual(with_wall(CONFIG, each, addresses).limits.max_response_bytes, LARGEST)
+        small = evolve(CONFIG, limits=Limits(max_response_bytes=1000))
+        self.assertEqual(with_wall(small, each, addresses).limits.max_response_bytes, 1000)
 
 
 class HeardTests(SynchronousTestCase):
@@ -157,16 +197,20 @@ class ReportTests(SynchronousTestCase):
 
     def report(self, *results: Result) -> Report:
         """A drill that came to *results*."""
-        return Report(CONFIG, results)
+        return Report(CONFIG, results, planned=len(results))
 
     def test_all_well(self) -> None:
         """The score, the settings beside it, and that all is well."""
         report = self.report(*(self.result(cell.key, "pass") for cell in SIXTEEN))
         text = "\n".join(as_text(report))
-        self.assertIn("m: m → f", text)
+        self.assertIn("m: m -> f", text)
         self.assertIn("16 of 16 pass\n", text)
-        self.assertIn("request_timeout 30", text)
-        self.assertIn("num_retries 2", text)
+        self.assertIn(
+            "  with request_timeout 30, first_content_timeout 30, idle_timeout 30, "
+            "num_retries 2, fallbacks f\n",
+            text,
+        )
+        self.assertNotIn("to mend", text)
         self.assertIn("the whole answer after 1.2 s; asked: m 0.00, f 0.50", text)
         self.assertIn("Every model did as well as it can.", text)
         self.assertTrue(report.ok)
@@ -176,7 +220,8 @@ class ReportTests(SynchronousTestCase):
         report = self.report(self.result("7", "partial"), self.result("refused", "safe"))
         text = "\n".join(as_text(report))
         self.assertIn("! something was wrong", text)
-        self.assertIn("→ set first_content_timeout: 10", text)
+        self.assertIn("  to mend 7: set first_content_timeout: 10", text)
+        self.assertIn("Not every model did as well as it can: 2 of 2 cells.", text)
         self.assertIn("0 of 1 pass; of the others 0 of 1; 1 partial; 1 safe", text)
         self.assertFalse(report.ok)
 
@@ -186,8 +231,58 @@ class ReportTests(SynchronousTestCase):
         self.assertTrue(report.ok)
         text = "\n".join(as_text(report))
         self.assertIn("Nobody else can serve this model", text)
-        self.assertIn("→ give the model a fallback", text)
-        self.assertFalse(is_good(self.result("4", "fail", "f")))
+        self.assertIn("to mend 4: give the model a fallback", text)
+        self.assertIn("fallbacks none", text)
+        self.assertFalse(self.report(self.result("4", "fail", "f")).ok)
+
+    def test_an_error_is_told_once(self) -> None:
+        """What the outcome says already is no remark."""
+        safe = self.result("4", "safe", "f", text="", done=False, error="503 no")
+        told = Judgement("safe", ("no whole answer: 503 no", "another thing"))
+        text = "\n".join(as_text(self.report(evolve(safe, judgement=told))))
+        self.assertEqual(text.count("503 no"), 1)
+        self.assertIn("! another thing", text)
+
+    def test_what_would_mend_it(self) -> None:
+        """Said once, with the cells; of one that passed there is nothing to mend."""
+        found = [self.result(key, "safe", "f") for key in ("3", "4")]
+        fallback = "give the model a fallback (router_settings.fallbacks)"
+        self.assertEqual(
+            mending(found), {fallback: ["3", "4"], "set router_settings.num_retries: 1": ["3"]}
+        )
+        self.assertEqual(hints(self.result("3", "pass", "f")), ())
+
+    def test_what_is_good_enough(self) -> None:
+        """As the user says; a failure never is."""
+        for grade, allowed in (
+            ("partial", {"partial", "safe"}), ("safe", {"safe"}), ("fail", set()),
+        ):  # fmt: skip
+            report = self.report(self.result("7", grade))
+            ok = {word for word in ("pass", "partial", "safe") if evolve(report, allowed=word).ok}
+            self.assertEqual(ok, allowed, grade)
+
+    def test_interrupted(self) -> None:
+        """What is known is told, and that it is not all; it is never as good as a whole drill."""
+        report = evolve(self.report(self.result("1", "pass")), planned=16)
+        self.assertFalse(report.ok)
+        text = "\n".join(as_text(report))
+        self.assertIn("1 of 1 pass", text)
+        self.assertIn("Interrupted: 1 of 16 cells were rehearsed.", text)
+        self.assertIs(json.loads(as_json(report))["complete"], False)
+
+    def test_mocks(self) -> None:
+        """A backend that answers by itself is rehearsed like others, with a note."""
+        text = "\n".join(as_text(self.report(self.result("1", "pass", "demo"))))
+        self.assertIn("as if they were on the network: demo (mock_response)", text)
+
+    def test_settings(self) -> None:
+        """In force, by default or not; where only the deadline ends a wait, there is none."""
+        self.assertEqual(
+            settings(CONFIG, stage("f")),
+            {"request_timeout": None, "first_content_timeout": None, "idle_timeout": 120.0,
+             "num_retries": 2, "fallbacks": []},
+        )  # fmt: skip
+        self.assertEqual(settings(CONFIG, stage("virtual"))["first_content_timeout"], 60.0)
 
     def test_outcomes(self) -> None:
         """In a line each."""
@@ -210,73 +305,3 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(cell["attempts"][1], {"backend": "f", "at": 0.5})
         self.assertTrue(cell["answers"][0]["whole"])
         self.assertEqual(model["score"], score([self.result("7", "partial")]))
-
-
-BAR = """\
-model_list:
-  - {model_name: primary, litellm_params: {api_base: "http://127.0.0.1:9/v1", model: some-model}}
-  - {model_name: backup, litellm_params: {api_base: "http://127.0.0.1:9/v1", model: some-model}}
-router_settings:
-  request_timeout: 30
-  first_content_timeout: 10
-  idle_timeout: 10
-  num_retries: 1
-  fallbacks: [{primary: [backup]}]
-"""
-
-
-class CommandTests(SynchronousTestCase):
-    """The command, as its user runs it."""
-
-    def setUp(self) -> None:
-        self.folder = self.mktemp()
-        os.makedirs(self.folder)
-        self.file = os.path.join(self.folder, "config.yaml")
-        Path(self.file).write_text(BAR, encoding="utf-8")
-
-    def drill(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run it."""
-        command = [sys.executable, "-m", "yallmp", "drill", *words]
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=300, check=False, env=env
-        )
-
-    def grades(self, *words: str) -> dict[str, str]:
-        """The grade of each cell."""
-        ran = self.drill(self.file, "--fast", "--json", *words)
-        self.assertIn(ran.returncode, (0, 1), ran.stderr)
-        (model,) = json.loads(ran.stdout)["models"]
-        cells = {cell["cell"]: cell for cell in model["cells"]}
-        below = {key: cell for key, cell in cells.items() if cell["grade"] != "pass"}
-        self.told = json.dumps(below, indent=1)
-        return {key: cell["grade"] for key, cell in cells.items()}
-
-    def test_sixteen_of_sixteen(self) -> None:
-        """With one fallback and the settings of the bar every cell passes, in any order."""
-        grades = self.grades("--model", "primary")
-        self.assertEqual(set(grades.values()), {"pass"}, self.told)
-        self.assertEqual(set(grades), {cell.key for cell in CELLS})
-        shuffled = self.grades("--model", "primary", "--shuffle", "7")
-        self.assertEqual(shuffled, grades, self.told)
-
-    def test_alone(self) -> None:
-        """Without a fallback nothing fails, and most is safe."""
-        grades = self.grades("--model", "backup", "--only", "3,4,8,10,13,refused")
-        self.assertEqual(
-            grades,
-            {"3": "pass", "4": "safe", "8": "safe", "10": "pass", "13": "pass", "refused": "safe"},
-            self.told,
-        )
-
-    def test_mistakes(self) -> None:
-        """Of the file, the model, the cell: status 2, and a line that says what there is."""
-        for words, told in (
-            (["/nowhere.yaml"], "nowhere.yaml"),
-            ([self.file, "--model", "x"], "primary"),
-            ([self.file, "--only", "99"], "refused"),
-        ):
-            ran = self.drill(*words)
-            self.assertEqual((ran.returncode, ran.stdout), (2, ""))
-            self.assertIn(told, ran.stderr)
-            self.assertNotIn("Traceback", ran.stderr)

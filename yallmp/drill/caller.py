@@ -59,12 +59,13 @@ def request_body(model: str, *, stream: bool) -> bytes:
 
 @define(eq=False)
 class _Conversation:
-    """One request and what came back; ``over`` fires with it."""
+    """One request and what came back; ``over`` fires with it, and leaves if it is cancelled."""
 
     clock: IReactorTime
     since: float
     stream: bool
-    over: Deferred[Reply] = field(factory=Deferred)
+    over: Deferred[Reply] = field(init=False)
+    _live: bool = True
     _began: float = 0.0
     _parts: list[tuple[float, bytes]] = field(factory=list)
     _status: int = 0
@@ -72,6 +73,10 @@ class _Conversation:
     _request: Deferred[Any] | None = None
     _cut: Callable[[], object] | None = None
     _patience: IDelayedCall | None = None
+
+    @over.default
+    def _cancellable(self) -> Deferred[Reply]:
+        return Deferred(self._abandon)
 
     def start(self, request: Deferred[Any], limit: float) -> None:
         """Wait for *request*, no longer than *limit* seconds."""
@@ -108,18 +113,31 @@ class _Conversation:
 
     def _hang(self) -> None:
         self._finish(hung=True)
+        self._leave()
+
+    def _abandon(self, _: object) -> None:
+        self._settle()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Close the connection, at whatever it is."""
         if self._cut is not None:
             self._cut()
         elif self._request is not None:
             self._request.cancel()
 
+    def _settle(self) -> None:
+        """What comes from now on does not count."""
+        self._live = False
+        if self._patience is not None and self._patience.active():
+            self._patience.cancel()
+
     def _finish(
         self, *, clean: bool = False, failure: str | None = None, hung: bool = False
     ) -> None:
-        if self.over.called:
+        if not self._live:
             return
-        if self._patience is not None and self._patience.active():
-            self._patience.cancel()
+        self._settle()
         reply = Reply(self._began, self.now(), self.stream, self._status, self._headers,
                       tuple(self._parts), clean, failure, hung)  # fmt: skip
         self.over.callback(reply)

@@ -8,29 +8,34 @@ import argparse
 import os
 import random
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn, TextIO
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall, react
-from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
-from zope.interface import implementer
+from twisted.internet.error import ReactorNotRunning
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 from yallmp import files
 from yallmp.core.config import ConfigError
 from yallmp.core.settings import Config
 from yallmp.drill.cells import CELLS, SIXTEEN, Cell
 from yallmp.drill.faults import packed_bomb
-from yallmp.drill.rehearsal import MakeProxy, Rehearsal
+from yallmp.drill.judge import GRADES
+from yallmp.drill.rehearsal import MakeProxy, Rehearsal, Result
 from yallmp.drill.report import Report, as_json, as_text
-from yallmp.drill.setting import Stage, stages
+from yallmp.drill.setting import Stage, stage_for, stages
 from yallmp.drill.timescale import ScaledReactor
 
 #: How many times as fast time passes with ``--fast``.
 FAST = 8.0
-#: Between two lines of progress, in seconds.
+#: Between two words of progress, in seconds.
 PROGRESS = 2.0
+
+#: What is rehearsed: a model and a cell.
+Part = tuple[Stage, Cell]
 
 EXAMPLES = """\
 examples:
@@ -40,10 +45,12 @@ examples:
       One model, with shorter waits.
   yallmp drill config.yaml --json > drill.json
       For a pipeline: the status is 0 if every model did as well as it can.
+  yallmp drill config.yaml --allow partial
+      The same, where answers that come late are good enough.
 
 No backend is called: faulty ones on this machine stand in their place. The status is 0 if
-every cell passes (for a model without a fallback: if none fails), 1 if not, and 2 if
-nothing could be rehearsed.
+every cell passes (for a model without a fallback: if none fails), 1 if not or if the drill
+was interrupted, and 2 if nothing could be rehearsed.
 """
 
 
@@ -61,19 +68,24 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--sixteen", action="store_true", help="only the sixteen")
     result.add_argument("--fast", action="store_true", help=f"let time pass {FAST:g} times as fast")
     result.add_argument("--shuffle", type=int, metavar="SEED", help="in another order")
+    result.add_argument("--allow", choices=GRADES[:-1], default=GRADES[0], help="good enough")
     result.add_argument("--json", action="store_true", help="for programs")
     return result
 
 
 def main(argv: Sequence[str], reactor: Any, make_proxy: MakeProxy) -> NoReturn:
-    """Rehearse what *argv* asks for, and exit."""
+    """Rehearse what *argv* asks for, tell it on stdout, and exit."""
     options = parser().parse_args(argv)
     config = _config(options.file)
-    parts = _parts(options, config)
-    pace = FAST if options.fast else 1.0
+    chosen = [(stage, cell) for stage in _stages(options, config) for cell in _cells(options)]
     clock = ScaledReactor(reactor, FAST) if options.fast else reactor
-    drill = Drill(Rehearsal(config, clock, make_proxy), parts, pace, as_json=options.json)
-    react(drill.run, (), reactor)
+    rehearsal = Rehearsal(config, clock, make_proxy)
+    drill = Drill(rehearsal, arranged(chosen, options.shuffle), Progress(sys.stderr))
+    known = in_order(chosen, drill.run(reactor))
+    pace = FAST if options.fast else 1.0
+    report = Report(config, known, pace, planned=len(chosen), allowed=options.allow)
+    print(as_json(report) if options.json else "\n".join(as_text(report)))
+    sys.exit(0 if report.ok else 1)
 
 
 def _config(given: str | None) -> Config:
@@ -84,30 +96,39 @@ def _config(given: str | None) -> Config:
         stop("\n".join(str(problem) for problem in error.problems))
 
 
-def _parts(options: argparse.Namespace, config: Config) -> list[tuple[Stage, Cell]]:
-    chosen = [(stage, cell) for stage in _stages(options, config) for cell in _cells(options)]
-    if options.shuffle is not None:
-        random.Random(options.shuffle).shuffle(chosen)
-    return chosen
-
-
 def _stages(options: argparse.Namespace, config: Config) -> list[Stage]:
     known = {stage.model: stage for stage in stages(config)}
-    unknown = [name for name in options.model or () if name not in known]
-    if unknown:
-        stop(f"drill: there is no model {unknown[0]!r}; there is: {', '.join(known)}")
-    return [known[name] for name in options.model or known]
+    found = []
+    for name in dict.fromkeys(options.model or known):
+        stage = known.get(name) or stage_for(config, name)
+        if stage is None:
+            stop(f"drill: there is no model {name!r}; there is: {', '.join(known)}")
+        found.append(stage)
+    return found
 
 
 def _cells(options: argparse.Namespace) -> Sequence[Cell]:
     if options.only is None:
         return SIXTEEN if options.sixteen else CELLS
     known = {cell.key: cell for cell in CELLS}
-    names = [name.strip() for name in options.only.split(",")]
+    names = dict.fromkeys(name.strip() for name in options.only.split(","))
     unknown = [name for name in names if name not in known]
     if unknown:
         stop(f"drill: there is no cell {unknown[0]!r}; there is: {', '.join(known)}")
     return [known[name] for name in names]
+
+
+def arranged(parts: Sequence[Part], seed: int | None) -> list[Part]:
+    """*parts* as they are begun: the longest first, or as *seed* shuffles them."""
+    if seed is None:
+        return sorted(parts, key=lambda part: -part[1].requests)
+    return random.Random(seed).sample(parts, len(parts))
+
+
+def in_order(parts: Sequence[Part], results: Iterable[Result]) -> list[Result]:
+    """*results* in the order of *parts*, whichever was ready first."""
+    place = {(stage.model, cell.key): number for number, (stage, cell) in enumerate(parts)}
+    return sorted(results, key=lambda result: place[result.stage.model, result.cell.key])
 
 
 def stop(message: str) -> NoReturn:
@@ -117,47 +138,65 @@ def stop(message: str) -> NoReturn:
 
 
 @define(eq=False)
+class Progress:
+    """How far it is: on a terminal one line that is rewritten, elsewhere a line each time."""
+
+    stream: TextIO
+
+    def show(self, words: str) -> None:
+        """Say *words*."""
+        if self.stream.isatty():
+            print(f"\r{words}\x1b[K", end="", file=self.stream, flush=True)
+        else:
+            print(words, file=self.stream, flush=True)
+
+    def clear(self) -> None:
+        """Leave the terminal's line empty."""
+        if self.stream.isatty():
+            print("\r\x1b[K", end="", file=self.stream, flush=True)
+
+
+@define(eq=False)
 class Drill:
     """
-    A drill under way, with its progress on stderr.
+    A drill in a process of its own, with its progress.
 
-    :ivar pace: how many times as fast time passes.
+    What is known when the reactor stops is what counts, whether all is done or somebody
+    interrupted it: while it stops, connections break that have nothing to do with failover.
     """
 
     rehearsal: Rehearsal
-    parts: Sequence[tuple[Stage, Cell]]
-    pace: float
-    as_json: bool = False
+    parts: Sequence[Part]
+    progress: Progress
+    _known: list[Result] = field(factory=list)
     _ticks: int = 0
 
-    def run(self, reactor: Any) -> Deferred[None]:
-        """Rehearse, report, and end with the status."""
-        globalLogPublisher.addObserver(_complain)
-        return Deferred.fromCoroutine(self._run(reactor))
-
-    async def _run(self, reactor: Any) -> None:
+    def run(self, reactor: Any) -> list[Result]:
+        """Run *reactor* until all is rehearsed or it is stopped; what is known by then."""
         packed_bomb()  # before any time is taken
-        progress = LoopingCall(self._tell)
-        progress.clock = reactor
-        progress.start(PROGRESS, now=False).addErrback(lambda _: None)
-        try:
-            results = await self.rehearsal.run(self.parts)
-        finally:
-            progress.stop()
-        order = {id(part[0]): n for n, part in enumerate(self.parts)}
-        results.sort(key=lambda r: (order[id(r.stage)], CELLS.index(r.cell)))
-        report = Report(self.rehearsal.config, results, self.pace)
-        print(as_json(report) if self.as_json else "\n".join(as_text(report)))
-        raise SystemExit(0 if report.ok else 1)
+        reactor.addSystemEventTrigger("before", "shutdown", self._note)
+        reactor.callWhenRunning(self._begin, reactor)
+        reactor.run()
+        self.progress.clear()
+        return self._known
 
-    def _tell(self) -> None:
+    def _begin(self, reactor: Any) -> None:
+        ticking = LoopingCall(self._tick)
+        ticking.clock = reactor
+        ticking.start(PROGRESS, now=False)
+        over = Deferred.fromCoroutine(self.rehearsal.run(self.parts))
+        over.addErrback(lambda failure: Logger().failure("The drill broke off.", failure))
+        over.addCallback(lambda _: _stop_reactor(reactor))
+
+    def _note(self) -> None:
+        self._known = list(self.rehearsal.done)
+
+    def _tick(self) -> None:
         self._ticks += 1
         done, seconds = len(self.rehearsal.done), self._ticks * PROGRESS
-        print(f"{done} of {len(self.parts)} cells after {seconds:g} s", file=sys.stderr, flush=True)
+        self.progress.show(f"{done} of {len(self.parts)} cells after {seconds:g} s")
 
 
-@implementer(ILogObserver)
-def _complain(event: LogEvent) -> None:
-    """Show what should not happen; what the proxy says of its backends is expected here."""
-    if event.get("log_level") is LogLevel.critical:
-        print(event.get("log_failure") or event, file=sys.stderr)
+def _stop_reactor(reactor: Any) -> None:
+    with suppress(ReactorNotRunning):  # it was interrupted
+        reactor.stop()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, maybeDeferred
 from twisted.internet.task import deferLater
 from twisted.web.server import Site
 
@@ -144,6 +144,6 @@ class _Run:
     async def close(self) -> None:
         """Leave nothing behind."""
         for port in self._ports:
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
         await self._proxy.wires.close()
         self.wall.close()

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 from typing import Any
 
 from attrs import frozen
 
-from yallmp.core.backend import Patience
 from yallmp.core.settings import Config
 from yallmp.drill.answers import TEXT
 from yallmp.drill.cells import SIXTEEN
@@ -20,7 +20,7 @@ from yallmp.drill.rehearsal import Result
 from yallmp.drill.setting import Stage
 
 _FALLBACK = "give the model a fallback (router_settings.fallbacks)"
-_TIMES = ("request_timeout", "first_content_timeout", "idle_timeout")
+_TIMES = ("first_content_timeout", "idle_timeout")
 _SIXTEEN = {cell.key for cell in SIXTEEN}
 #: More attempts than this are counted rather than listed.
 _LISTED = 6
@@ -28,16 +28,33 @@ _LISTED = 6
 
 @frozen
 class Report:
-    """A whole drill; ``pace`` is how many times as fast time passed."""
+    """
+    A whole drill, or what is known of it.
+
+    ``pace`` is how many times as fast time passed, ``planned`` how many results there were
+    to be, ``allowed`` the worst grade that is good enough.
+    """
 
     config: Config
     results: Sequence[Result]
     pace: float = 1.0
+    planned: int = 0
+    allowed: str = GRADES[0]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing interrupted it."""
+        return len(self.results) >= self.planned
 
     @property
     def ok(self) -> bool:
         """Whether every model did as well as it can."""
-        return all(map(is_good, self.results))
+        return self.complete and all(map(self.is_good, self.results))
+
+    def is_good(self, result: Result) -> bool:
+        """Whether *result* is good enough: without another backend, whatever is honest."""
+        worst = "safe" if result.stage.alone else self.allowed
+        return GRADES.index(result.judgement.grade) <= GRADES.index(worst)
 
     def of(self, stage: Stage) -> list[Result]:
         """The results of one model."""
@@ -49,36 +66,43 @@ class Report:
         return list({result.stage.model: result.stage for result in self.results}.values())
 
 
-def is_good(result: Result) -> bool:
-    """Whether a result is as good as can be: without another backend, whatever is honest."""
-    grade = result.judgement.grade
-    return grade == "pass" or (result.stage.alone and grade != "fail")
-
-
 def as_text(report: Report) -> Iterator[str]:
     """The report in lines."""
     if report.pace != 1:
         yield f"Time passed {report.pace:g} times as fast; seconds are scaled."
     for stage in report.stages:
         yield from _model(report, stage)
-    yield "" if report.stages else "There is no model to rehearse."
-    yield (
-        "Every model did as well as it can."
-        if report.ok
-        else "Not every model did as well as it can."
-    )
+    yield ""
+    yield _sum(report)
+
+
+def _sum(report: Report) -> str:
+    if not report.complete:
+        return f"Interrupted: {len(report.results)} of {report.planned} cells were rehearsed."
+    if report.ok:
+        return "Every model did as well as it can."
+    bad = sum(not report.is_good(result) for result in report.results)
+    return f"Not every model did as well as it can: {bad} of {report.planned} cells."
 
 
 def _model(report: Report, stage: Stage) -> Iterator[str]:
     results = report.of(stage)
-    names = " → ".join(backend.name for backend in stage.backends)
+    names = " -> ".join(backend.name for backend in stage.backends)
     yield from ("", f"{stage.model}: {names}")
-    if stage.alone:
-        yield "  Nobody else can serve this model: the best that many cells can be is safe."
+    yield from (f"  {note}" for note in notes(stage))
     for result in results:
         yield from _cell(result)
     yield f"  {score(results)}"
-    yield f"  with {', '.join(settings(report.config, stage))}"
+    yield f"  with {', '.join(_in_force(report.config, stage))}"
+    yield from (f"  to mend {', '.join(keys)}: {hint}" for hint, keys in mending(results).items())
+
+
+def notes(stage: Stage) -> Iterator[str]:
+    """What is to be known of a model before its results are read."""
+    if stage.alone:
+        yield "Nobody else can serve this model: the best that many cells can be is safe."
+    if stage.mocks:
+        yield f"Rehearsed as if they were on the network: {', '.join(stage.mocks)} (mock_response)."
 
 
 def score(results: Iterable[Result]) -> str:
@@ -100,32 +124,55 @@ def _count(results: Sequence[Result], grade: str) -> int:
     return sum(result.judgement.grade == grade for result in results)
 
 
-def settings(config: Config, stage: Stage) -> Iterator[str]:
-    """The settings that matter most, as they are in force for the primary."""
+def settings(config: Config, stage: Stage) -> dict[str, Any]:
+    """The settings that matter most, as they are in force for the primary; ``None``: not set."""
     patience = stage.backends[0].patience
-    yield from (f"{name} {_seconds(patience, name)}" for name in _TIMES)
-    yield f"num_retries {config.router.num_retries}"
+    times = {name: patience.seconds(name, last=stage.alone) for name in _TIMES}
+    return {
+        "request_timeout": patience.request_timeout,
+        **{name: time if isfinite(time) else None for name, time in times.items()},
+        "num_retries": config.router.num_retries,
+        "fallbacks": list(stage.fallbacks),
+    }
 
 
-def _seconds(patience: Patience, name: str) -> str:
-    explicit = patience.request_timeout if name == _TIMES[0] else patience.explicit(name)
-    return "by default" if explicit is None else f"{explicit:g}"
+def _in_force(config: Config, stage: Stage) -> Iterator[str]:
+    for name, value in settings(config, stage).items():
+        if isinstance(value, list):
+            yield f"{name} {' '.join(value) or 'none'}"
+        else:
+            yield f"{name} not set" if value is None else f"{name} {value:g}"
 
 
 def _cell(result: Result) -> Iterator[str]:
-    cell, judgement = result.cell, result.judgement
-    yield f"  {judgement.grade:<7} {cell.key:>9}  {cell.does}"
+    cell = result.cell
+    yield f"  {result.judgement.grade:<7} {cell.key:>9}  {cell.does}"
     yield f"{'':21}{outcome(result.heard)}; asked: {attempts(result.knocks)}"
-    if judgement.grade != "pass":
-        yield from (f"{'':21}! {remark}" for remark in judgement.remarks)
-        yield from (f"{'':21}→ {hint}" for hint in hints(result))
+    yield from (f"{'':21}! {remark}" for remark in _remarks(result))
+
+
+def _remarks(result: Result) -> Iterator[str]:
+    """What was wrong, but for the error that stands in the outcome already."""
+    errors = [each.error for each in result.heard if each.error] if len(result.heard) == 1 else []
+    for remark in result.judgement.remarks:
+        if not any(remark.endswith(error) for error in errors):
+            yield remark
+
+
+def mending(results: Iterable[Result]) -> dict[str, list[str]]:
+    """What would mend results below a pass, and which cells."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        for hint in hints(result):
+            found.setdefault(hint, []).append(result.cell.key)
+    return found
 
 
 def hints(result: Result) -> tuple[str, ...]:
     """What would mend a result below a pass."""
     if result.judgement.grade == "pass":
         return ()
-    return (_FALLBACK,) if result.stage.alone else result.cell.mend
+    return (_FALLBACK, *result.cell.mend) if result.stage.alone else result.cell.mend
 
 
 def outcome(told: Sequence[Heard]) -> str:
@@ -159,28 +206,32 @@ def attempts(knocks: Sequence[Knock]) -> str:
 
 def as_json(report: Report) -> str:
     """The report for programs."""
-    models = [
-        {
-            "model": stage.model,
-            "backends": [backend.name for backend in stage.backends],
-            "alone": stage.alone,
-            "score": score(report.of(stage)),
-            "settings": list(settings(report.config, stage)),
-            "cells": [_as_value(result) for result in report.of(stage)],
-        }
-        for stage in report.stages
-    ]
-    return json.dumps({"ok": report.ok, "pace": report.pace, "models": models}, indent=2)
+    models = [_model_as_value(report, stage) for stage in report.stages]
+    facts = {"ok": report.ok, "complete": report.complete, "pace": report.pace}
+    return json.dumps({**facts, "models": models}, indent=2)
 
 
-def _as_value(result: Result) -> dict[str, Any]:
+def _model_as_value(report: Report, stage: Stage) -> dict[str, Any]:
+    results = report.of(stage)
+    return {
+        "model": stage.model,
+        "backends": [backend.name for backend in stage.backends],
+        "alone": stage.alone,
+        "notes": list(notes(stage)),
+        "score": score(results),
+        "settings": settings(report.config, stage),
+        "cells": [_as_value(result, good=report.is_good(result)) for result in results],
+    }
+
+
+def _as_value(result: Result, *, good: bool) -> dict[str, Any]:
     cell, judgement = result.cell, result.judgement
     return {
         "cell": cell.key,
         "does": cell.does,
         "must": cell.must,
         "grade": judgement.grade,
-        "good": is_good(result),
+        "good": good,
         "remarks": list(judgement.remarks),
         "mend": list(hints(result)),
         "got": outcome(result.heard),

@@ -10,11 +10,14 @@ from attrs import evolve, frozen
 
 from yallmp.core.backend import Backend, Tls
 from yallmp.core.catalog import Catalog
+from yallmp.core.errors import RequestFault
 from yallmp.core.routing import Route, route_for
 from yallmp.core.settings import Access, Config
 
 #: What stands for the rest of a name where a wildcard serves.
 _SOMETHING = "drill"
+#: The most bytes of one answer; a good one has 10 KiB.
+LARGEST = 4 << 20
 _KEY = "sk-of-the-drill"
 
 
@@ -42,6 +45,17 @@ class Stage:
         """Whether nobody else can serve it."""
         return len(self.route.legs) < 2
 
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """The models that serve in its place."""
+        names = dict.fromkeys(backend.model_name for backend in self.route.legs)
+        return tuple(name for name in names if name != self.route.model)
+
+    @property
+    def mocks(self) -> tuple[str, ...]:
+        """The backends that in truth answer without a network, by ``mock_response``."""
+        return tuple(b.name for b in self.backends if b.mock_response is not None)
+
 
 def stages(config: Config) -> tuple[Stage, ...]:
     """Every model of *config*, in its order; aliases are other names, not models."""
@@ -50,6 +64,14 @@ def stages(config: Config) -> tuple[Stage, ...]:
     listed = [each.id for each in catalog.models() if each.id not in aliases]
     found = [_stage(catalog, name) for name in dict.fromkeys([*entries, *listed])]
     return tuple(stage for stage in found if stage.backends)
+
+
+def stage_for(config: Config, asked: str) -> Stage | None:
+    """The stage for a name that clients may ask for: an alias, or one that a wildcard takes."""
+    try:
+        return _stage(Catalog(config), asked)
+    except RequestFault:
+        return None
 
 
 def _stage(catalog: Catalog, model: str) -> Stage:
@@ -62,14 +84,19 @@ def with_wall(config: Config, stage: Stage, addresses: Mapping[str, str]) -> Con
     """
     *config* with nothing but the route of *stage*, leading to *addresses*.
 
-    Times, retries, fallbacks and limits stay the user's; keys, certificates and access do
-    not matter on loopback.
+    Times, retries and fallbacks stay the user's; keys, certificates and access do not matter
+    on loopback.  Answers are bounded by :data:`LARGEST`, since unpacking more in one cell
+    would make the others wait.
     """
+    largest = min(config.limits.max_response_bytes, LARGEST)
+    limits = evolve(config.limits, max_response_bytes=largest)
     backends = tuple(
         _walled(backend, number, addresses[backend.name])
         for number, backend in enumerate(stage.backends)
     )
-    return evolve(config, backends=backends, access=Access(), persist=None, notices=())
+    return evolve(
+        config, backends=backends, access=Access(), limits=limits, persist=None, notices=()
+    )
 
 
 def _walled(backend: Backend, number: int, address: str) -> Backend:
