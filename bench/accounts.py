@@ -49,6 +49,18 @@ def _descends(one: Account, root: int, known: Mapping[int, Account]) -> bool:
     return True
 
 
+def busy_ticks(stat: str, cores: Iterable[int]) -> int:
+    """
+    The ticks in which *cores* worked for programs, or for another guest, says ``/proc/stat``.
+
+    Interrupts are left out: nobody's account has them.
+    """
+    wanted = {f"cpu{number}" for number in cores}
+    lines = (line.split() for line in stat.splitlines())
+    of = [words for words in lines if words and words[0] in wanted]
+    return sum(int(words[field]) for words in of for field in (1, 2, 3, 8))
+
+
 def pss_kb(rollup: str) -> int:
     """The kB that a ``smaps_rollup`` gives as Pss."""
     for line in rollup.splitlines():
@@ -79,6 +91,14 @@ def processes(root: int) -> list[Account]:
 def cpu_seconds(root: int) -> float:
     """CPU seconds that the tree of *root* has taken so far."""
     return sum(a.ticks for a in processes(root)) / os.sysconf("SC_CLK_TCK")
+
+
+def strangers_seconds() -> float:
+    """The seconds that our cores have worked for others than us and our ended children."""
+    ours = os.times()
+    used = ours.user + ours.system + ours.children_user + ours.children_system
+    stat = _read(PROC / "stat")
+    return busy_ticks(stat, os.sched_getaffinity(0)) / os.sysconf("SC_CLK_TCK") - used
 
 
 def memory_kb(root: int) -> int:

@@ -50,16 +50,19 @@ def parser() -> argparse.ArgumentParser:
 def main(words: Sequence[str]) -> int:
     """Measure, print, and say by the status whether all figures count."""
     options = parser().parse_args(words)
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     try:
         results = _earlier(options.earlier) if options.earlier else _measure(options)
     except (Unusable, Broken) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     if options.json:
         options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n", encoding="utf-8")
     print(shown(results, options.markdown), end="")
-    return 1 if results.void else 0
+    return 1 if results.void or not results.complete else 0
 
 
 def shown(results: Results, as_markdown: bool) -> str:
@@ -69,6 +72,8 @@ def shown(results: Results, as_markdown: bool) -> str:
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
+    """Once is enough: a second one would disturb the cleaning up."""
+    signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -136,9 +141,12 @@ def _measure(options: argparse.Namespace) -> Results:
     known = {**contenders.built_in(), **contenders.read_file(options.contenders)}
     competing = contenders.chosen(options.contender, known)
     rounds = options.rounds or (2 if options.quick else 5)
+    strangers = machine.Strangers.from_now()
     with _stand() as stand:
         size = sizes(options.quick, options.streams)
-        return _rounds(Plan(stand, competing, wanted, size, rounds))
+        results = _rounds(Plan(stand, competing, wanted, size, rounds))
+    results.about["others"] = f"{strangers.share():.0%} of the cores' time went to other programs"
+    return results
 
 
 def _rounds(plan: Plan) -> Results:
@@ -147,6 +155,7 @@ def _rounds(plan: Plan) -> Results:
     try:
         run(plan, results, _tell)
     except KeyboardInterrupt:
+        results.complete = False
         results.notes.append(f"interrupted after {len(results.rounds)} whole rounds")
     return results
 

@@ -95,14 +95,21 @@ def value(one: Round, contender: str, metric: Metric) -> float | None:
     found = one.get(contender, {}).get(metric.name)
     if found is None or not metric.added or contender == DIRECT:
         return found
-    base = one.get(DIRECT, {}).get(metric.name)
-    return None if base is None else found - base
+    direct = one.get(DIRECT, {}).get(metric.name)
+    return None if direct is None else found - direct
+
+
+def base(one: Round, metric: Metric) -> float | None:
+    """nginx's value, if it can be divided by: a tiny difference of two large values cannot."""
+    found = value(one, BASE, metric)
+    floor = one.get(DIRECT, {}).get(metric.name, 0.0) / 10 if metric.added else 0.0
+    return found if found is not None and found > floor else None
 
 
 def ratio(rounds: Sequence[Round], contender: str, metric: Metric) -> float | None:
     """How many times nginx's value, at the median of the rounds that have both."""
-    pairs = [(value(one, contender, metric), value(one, BASE, metric)) for one in rounds]
-    ratios = [a / b for a, b in pairs if a is not None and b is not None and b > 0]
+    pairs = [(value(one, contender, metric), base(one, metric)) for one in rounds]
+    ratios = [a / b for a, b in pairs if a is not None and b is not None]
     return median(ratios) if ratios and contender != DIRECT else None
 
 

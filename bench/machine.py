@@ -9,11 +9,13 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from bench import accounts
 from bench.contenders import CHECKOUT, Unusable
 
 SOURCE = Path(__file__).with_name("rig.c")
@@ -43,6 +45,24 @@ def share_out(cores: Iterable[int]) -> Cores:
         return Cores()
     second = have[1] if len(have) > 2 else have[0]
     return Cores(frozenset({have[-1]}), frozenset({have[0]}), frozenset({second}))
+
+
+@dataclass
+class Strangers:
+    """What else the machine did meanwhile: a figure from a busy machine is a poor one."""
+
+    since: float
+    seconds: float
+
+    @classmethod
+    def from_now(cls) -> Strangers:
+        """Watch from here on."""
+        return cls(time.monotonic(), accounts.strangers_seconds())
+
+    def share(self) -> float:
+        """The part of our cores' time that others took; our children must have ended."""
+        gone = (time.monotonic() - self.since) * len(os.sched_getaffinity(0))
+        return max(0.0, accounts.strangers_seconds() - self.seconds) / gone
 
 
 def cores() -> Cores:

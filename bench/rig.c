@@ -634,7 +634,7 @@ struct client {
     int socket;
     struct reader reader;
     size_t number, written;
-    bool waits, asks, finished, done;
+    bool waits, asks, finished, done, reused;
     unsigned seen;
     int64_t asked;
     const char *wrong;
@@ -683,6 +683,7 @@ static void dial(struct load *l, struct client *c)
     if (connect(c->socket, (void *)&address, sizeof address) && errno != EINPROGRESS)
         die("connect: %s", strerror(errno));
     c->reader.raw.taken = c->reader.raw.used = 0;
+    c->reused = false;
     c->waits = true;
     watch(l->epoll, EPOLL_CTL_ADD, c->socket, EPOLLIN | EPOLLOUT, c);
 }
@@ -819,9 +820,21 @@ static void end_of(struct load *l, struct client *c, const char *wrong)
         complain(l, wrong, &c->reader);
     else
         l->whole++, note(&l->latency, l->last - c->asked);
+    c->reused = true;
     if (wrong || c->reader.closes)
         hang_up(c);
     ask(l, c);
+}
+
+/* A proxy may close a connection that it kept; then the request goes once more, on a new one. */
+static void broke(struct load *l, struct client *c, const char *when)
+{
+    bool untouched = c->reader.stage == HEAD && !left(&c->reader.raw);
+    if (!c->reused || !untouched)
+        return end_of(l, c, when);
+    hang_up(c);
+    c->written = 0;
+    dial(l, c);
 }
 
 static void answered(struct load *l, struct client *c, uint32_t events)
@@ -829,7 +842,7 @@ static void answered(struct load *l, struct client *c, uint32_t events)
     if (!c->asks)
         return hang_up(c);
     if (events & EPOLLOUT && !write_request(l, c))
-        return end_of(l, c, "the connection broke while asking");
+        return broke(l, c, "the connection broke while asking");
     if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         return;
     bool open = reader_fill(&c->reader, c->socket);
@@ -838,7 +851,7 @@ static void answered(struct load *l, struct client *c, uint32_t events)
     if (c->reader.stage == WHOLE)
         end_of(l, c, verdict(l, c));
     else if (!open || c->reader.stage == BROKEN)
-        end_of(l, c, "the connection broke before the end of the answer");
+        broke(l, c, "the connection broke before the end of the answer");
 }
 
 static void tell_when_open(struct load *l)

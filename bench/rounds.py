@@ -24,6 +24,7 @@ class Results:
 
     ``void`` says for contender and measure why a figure does not count; ``notes`` is what a
     reader of the figures should know; ``about`` is the machine, the versions, the settings.
+    ``complete`` is false where the user interrupted the rounds.
     """
 
     about: dict[str, str]
@@ -31,6 +32,7 @@ class Results:
     rounds: list[dict[str, dict[str, float]]] = field(default_factory=list)
     void: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    complete: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """The same for ``--json``."""
