@@ -261,7 +261,10 @@ class Breakers:
 
     def of(self, name: str) -> Breaker:
         """The breaker of the backend *name*."""
-        return self._breakers.setdefault(name, Breaker())
+        found = self._breakers.get(name)
+        if found is None:
+            found = self._breakers[name] = Breaker()
+        return found
 
     def resting(self, names: Iterable[str], now: float) -> frozenset[str]:
         """Those of *names* that rest."""

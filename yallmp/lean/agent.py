@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from attrs import define
+from attrs import define, frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.web.client import URI
 from twisted.web.http_headers import Headers
@@ -62,12 +62,11 @@ class LeanAgent:
     def send(self, method: bytes, url: str, pairs: HeaderPairs, body: bytes) -> Deferred[IResponse]:
         """The same with its parts as they are."""
         try:
-            uri = parsed(url)
-            data = head_of_request(method, uri, pairs, len(body)) + body
+            to = parsed(url)
+            data = head_of_request(method, to, pairs, len(body)) + body
         except (Unsendable, ValueError):
             return fail()
-        key = (uri.scheme, uri.host, uri.port)
-        got = self.pool.get(key, self.endpoint_for(uri), fresh=self.fresh)
+        got = self.pool.get(to.key, lambda: self.endpoint_for(to.uri), fresh=self.fresh)
         return got.addCallback(self._sent, data)
 
     def _sent(self, connection: Connection, data: bytes) -> Deferred[IResponse]:
@@ -75,23 +74,40 @@ class LeanAgent:
         return connection.request(data)
 
 
+@frozen
+class Address:
+    """
+    Where a request goes: its parts as the wire has them, made once for each URL.
+
+    :ivar key: what connections are kept under.
+    """
+
+    uri: URI
+    host: bytes
+    target: bytes
+    key: tuple[bytes, bytes, int]
+
+
 @lru_cache(1024)
-def parsed(url: str) -> URI:
-    """The parts of *url*."""
-    uri: URI = URI.fromBytes(url.encode("ascii"))
-    return uri
+def parsed(url: str) -> Address:
+    """
+    The parts of *url*.
+
+    :raises ValueError: it is none.
+    """
+    uri = URI.fromBytes(url.encode("ascii"))
+    return Address(uri, uri.netloc, uri.originForm, (uri.scheme, uri.host, uri.port))
 
 
-def head_of_request(method: bytes, uri: URI, pairs: HeaderPairs, length: int) -> bytes:
+def head_of_request(method: bytes, to: Address, pairs: HeaderPairs, length: int) -> bytes:
     """
     The head of a request.
 
     :raises Unsendable: something in it would end a line.
     """
-    given = [(b"Host", uri.netloc), *pairs, (b"Content-Length", b"%d" % length)]
-    words = [method, uri.originForm, *(part for pair in given for part in pair)]
-    if _UNFIT.search(b" ".join(words)):
+    lines = [b"%s %s HTTP/1.1" % (method, to.target), b"Host: " + to.host]
+    lines += [b"%s: %s" % pair for pair in pairs]
+    lines.append(b"Content-Length: %d" % length)
+    if _UNFIT.search(b"".join(lines)):
         raise Unsendable("a line break in a request's target or header")
-    lines = [b"%s %s HTTP/1.1" % (method, uri.originForm)]
-    lines += [b"%s: %s" % pair for pair in given]
     return b"\r\n".join([*lines, b"", b""])

@@ -7,6 +7,7 @@ One timer closes those that nobody used, however many there are.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -46,14 +47,14 @@ class LeanPool:
         self._sweep: IDelayedCall | None = None
         self._closed = False
 
-    def get(self, key: object, endpoint: Any, *, fresh: bool) -> Deferred[Connection]:
-        """A connection for *key*: one that waits, or a new one over *endpoint*."""
+    def get(self, key: object, endpoint: Callable[[], Any], *, fresh: bool) -> Deferred[Connection]:
+        """A connection for *key*: one that waits, or a new one over what *endpoint* gives."""
         waiting = self._idle.get(key)
         if waiting and not fresh:
             done: Deferred[Connection] = Deferred()
             done.callback(waiting.pop()[1])
             return done
-        connected: Deferred[Connection] = endpoint.connect(_Connecting(self, key))
+        connected: Deferred[Connection] = endpoint().connect(_Connecting(self, key))
         return connected
 
     def put(self, key: object, connection: Connection) -> None:
