@@ -374,6 +374,8 @@ class HeldLongTests(StreamCase):
         self.assertIsNone(got.header("x-yallmp-backend"))
         self.finish(got)
         self.assertEqual((got.text, got.clean), ("Hello", True))
+        route = got.body.index(b": x-yallmp-route: m:timeout,b:200\n")
+        self.assertLess(route, got.body.index(DONE), "what the headers could not tell")
 
     def test_when_all_fails_the_error_is_an_event(self) -> None:
         """The status is gone already."""
