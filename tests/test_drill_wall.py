@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import alsoProvides
 
 from yallmp.drill import faults
 from yallmp.drill.answers import TEXT, TOKENS
@@ -31,22 +31,18 @@ def request(**fields: Any) -> bytes:
     )
 
 
-@implementer(ITCPTransport)
-class Transport(StringTransport):
-    """What a wall writes to."""
-
-
 class WallCase(SynchronousTestCase):
     """A wall on a clock."""
 
-    def connect(self, fault: Fault) -> Transport:
+    def connect(self, fault: Fault) -> StringTransport:
         """A connection to a backend with *fault*."""
         self.clock = Clock()
         self.wall = Wall(self.clock, {"m": fault})
         factory: Factory = self.wall.factory("m")
         protocol = factory.buildProtocol(None)
         assert isinstance(protocol, Protocol)
-        self.protocol, transport = protocol, Transport()
+        self.protocol, transport = protocol, StringTransport()
+        alsoProvides(transport, ITCPTransport)
         self.protocol.makeConnection(transport)
         return transport
 
@@ -57,7 +53,8 @@ class WallCase(SynchronousTestCase):
         for _ in range(int(seconds / 0.01)):
             self.clock.advance(0.01)
         self.transport = transport
-        return transport.value()
+        sent: bytes = transport.value()
+        return sent
 
 
 class ConnectionTests(WallCase):
@@ -128,9 +125,12 @@ class FaultTests(WallCase):
         self.assertTrue(self.transport.disconnected)
 
     def test_silent(self) -> None:
-        """Two minutes."""
+        """Two minutes, then the end."""
         self.assertEqual(self.got(faults.silent, 119), b"")
         self.assertFalse(self.transport.disconnecting)
+        self.clock.advance(2)
+        self.assertEqual(self.transport.value(), b"")
+        self.assertTrue(self.transport.disconnecting)
 
     def test_late(self) -> None:
         """Headers at once, content after twenty seconds."""
@@ -171,6 +171,32 @@ class FaultTests(WallCase):
             ask = Ask(1, since, "m", stream=True)
             step = next(faults.down_for_a_minute(ask))
             self.assertIn(answer, step if isinstance(step, bytes) else b"")
+
+    def test_a_minute_counts_from_the_first_request(self) -> None:
+        """Not from the beginning of the cell, and not from the last one."""
+        transport = self.connect(faults.down_for_a_minute)
+        for pause, answer in ((5.0, b"503"), (50.0, b"503"), (10.0, b"200")):
+            self.clock.advance(pause)
+            transport.clear()
+            self.protocol.dataReceived(request())
+            self.assertIn(b"HTTP/1.1 " + answer, transport.value())
+        self.assertEqual([knock.at for knock in self.wall.knocks], [5.0, 55.0, 65.0])
+
+    def test_refusals(self) -> None:
+        """A status, a code by which programs know it, and a reason for people."""
+        told = (
+            (faults.LIMITED, 429, "rate_limit_exceeded"),
+            (faults.SERVER_ERROR, 500, None),
+            (faults.UNAVAILABLE, 503, None),
+            (faults.TOO_LONG, 400, "context_length_exceeded"),
+            (faults.FILTERED, 400, "content_policy_violation"),
+            (faults.error_in_200, 200, 503),
+        )
+        for fault, status, code in told:
+            head, _, body = self.got(fault, 1).partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 %d " % status), head)
+            self.assertEqual(json.loads(body)["error"]["code"], code)
+        self.assertIn(b"Content-Type: text/html", self.got(faults.HTML, 1))
 
     def test_half_a_head(self) -> None:
         """It breaks off, then the connection ends."""

@@ -69,6 +69,11 @@ class GradeTests(JudgeCase):
                 self.check("fail", cell.key, got(text=PART, done=False), ("m", 0), ("f", 1))
                 self.check("fail", cell.key, got(text=""), ("m", 0), ("f", 1))
 
+    def test_a_body_without_all_of_the_text_fails(self) -> None:
+        """An answer that is not streamed and looks good is no better."""
+        part = got(text=PART, stream=False)
+        self.check("fail", "bomb", part, ("m", 0), ("f", 1))
+
     def test_a_mixture_fails(self) -> None:
         """Text twice, or more than there is."""
         self.check("fail", "8", got(text=PART + TEXT), ("m", 0), ("f", 1))
@@ -108,24 +113,35 @@ class ConductTests(JudgeCase):
             self.check("pass", key, got(), *told)
 
     def test_1_waits(self) -> None:
-        """Asked again too early, or not again."""
+        """Asked again too early, or not again; another member of its group may be asked."""
         self.check("partial", "1", got(), ("m", 0), ("m", 1.5))
         self.check("partial", "1", got(), ("m", 0))
+        self.check("partial", "1", got(), ("m", 0), ("f", 0.02))
+        self.check("pass", "1", got(), ("m", 0), ("g", 0.2))
 
     def test_2_backs_off(self) -> None:
         """Five tries in three seconds, or two without a pause, or no fallback."""
         many = [("m", 0.5 * n) for n in range(5)]
         self.check("partial", "2", got(), *many, ("f", 3))
+        later = [("m", 10 + 0.5 * n) for n in range(5)]
+        self.check("partial", "2", got(), ("m", 0), *later, ("f", 13))
+        self.check("pass", "2", got(), *[("m", 1.1 * n) for n in range(5)], ("f", 5))
         self.check("partial", "2", got(), ("m", 0), ("m", 0.01), ("f", 1))
         self.check("partial", "2", got(), ("m", 0), ("m", 1))
 
     def test_3_asks_again(self) -> None:
-        """Nothing was tried again, yet there is an answer."""
+        """Nothing was tried again, or the fallback at once instead; yet there is an answer."""
         self.check("partial", "3", got(), ("m", 0))
+        self.check("partial", "3", got(), ("m", 0), ("f", 0.02))
+        self.check("pass", "3", got(), ("m", 0), ("g", 0.2))
 
     def test_4_few_attempts(self) -> None:
         """Seven are too many."""
         self.check("partial", "4", got(), *[("m", n) for n in range(7)], ("f", 8))
+
+    def test_5_tries_again(self) -> None:
+        """Here, too, there is an answer from nowhere."""
+        self.check("partial", "5", got(), ("m", 0))
 
     def test_6_one_timeout(self) -> None:
         """A silent backend is not asked twice."""
@@ -139,6 +155,8 @@ class ConductTests(JudgeCase):
     def test_9_in_time(self) -> None:
         """Within 45 s."""
         self.check("partial", "9", got(ended=46.0), ("m", 0), ("f", 40))
+        late = got(began=50.0, ended=96.0)
+        self.check("partial", "9", [got(), late], ("m", 0), ("f", 11), ("m", 50), ("f", 90))
 
     def test_11_at_once_with_usage(self) -> None:
         """No long wait for an end that does not come; tokens are told."""
@@ -146,8 +164,9 @@ class ConductTests(JudgeCase):
         self.check("partial", "11", got(usage=False), ("m", 0))
 
     def test_12_no_second_try(self) -> None:
-        """A prompt that is too long stays so."""
+        """A prompt that is too long stays so; the fallback may take it."""
         self.check("partial", "12", got(), ("m", 0), ("m", 0.3), ("f", 1))
+        self.check("partial", "12", got(), ("m", 0))
 
     def test_13_the_reason_and_nobody_else(self) -> None:
         """The backend's own words; an answer from elsewhere is not what was asked for."""
@@ -155,7 +174,13 @@ class ConductTests(JudgeCase):
         self.check("partial", "13", error(f"400 {REASON}"), ("m", 0), ("f", 0.1))
         self.check("partial", "13", error(f"400 {REASON}"), ("m", 0), ("m", 0.1))
         self.check("safe", "13", error("502 upstream_error"), ("m", 0))
-        self.check("safe", "13", got(), ("m", 0), ("f", 1))
+        self.check("partial", "13", got(), ("m", 0), ("f", 1))
+        self.check("partial", "13", got(), ("m", 0))
+
+    def test_14_never_that_400(self) -> None:
+        """It may be asked for a prefill, but what it says of it is nothing for the caller."""
+        self.check("pass", "14", got(), ("m", 0), ("f", 1), ("f", 2))
+        self.check("safe", "14", error("400 The last message must be"), ("m", 0), ("f", 1))
 
     def test_15_returns(self) -> None:
         """Few attempts while it fails, and back within 30 s."""
@@ -167,8 +192,8 @@ class ConductTests(JudgeCase):
         self.check("partial", "15", served, *many, ("f", 50), ("m", 64))
 
     def test_16_tells_who(self) -> None:
-        """The model, the backend, the tokens."""
-        for missing in ({"model": None}, {"serving": None}, {"usage": False}):
+        """The model, the backend, the tokens; and it is so."""
+        for missing in ({"model": None}, {"serving": None}, {"usage": False}, {"serving": "m"}):
             self.check("partial", "16", got(**missing), ("m", 0), ("f", 1))
 
     def test_without_a_fallback(self) -> None:
@@ -183,4 +208,6 @@ class ConductTests(JudgeCase):
             self.check("partial", key, got(), ("m", 0))
             self.check("safe", key, error(), ("m", 0), ("f", 1))
         self.check("partial", "drip", got(), ("m", 0), ("f", 60))
+        self.check("partial", "no-end", got(ended=30.0), ("m", 0))
+        self.check("partial", "no-end", got(usage=False), ("m", 0))
         self.check("fail", "close-cut", got(text=PART, done=False), ("m", 0))

@@ -65,11 +65,11 @@ def _fatal(cell: Cell, heard: Heard) -> str | None:
 
 def _missing(cell: Cell, heard: Heard) -> str | None:
     """Why the caller does not have what it should."""
-    if cell.wants_error is None:
-        return None if is_whole(heard) else f"no whole answer: {heard.error or 'an error'}"
     if is_whole(heard):
-        return "the caller got an answer that a filter refused"
-    told = heard.error or ""
+        return None
+    told = heard.error or "an error"
+    if cell.wants_error is None:
+        return f"no whole answer: {told}"
     return None if cell.wants_error in told else f"the reason was not passed on: {told}"
 
 

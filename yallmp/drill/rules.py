@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from yallmp.drill.answers import TEXT
 from yallmp.drill.observed import Heard, Knock
@@ -45,10 +45,6 @@ class Rule:
     check: Callable[[Case], str | None]
     needs_fallback: bool = False
 
-    def on_fallback(self) -> Rule:
-        """This rule, for models that have a fallback."""
-        return evolve(self, needs_fallback=True)
-
 
 def is_whole(heard: Heard) -> bool:
     """Whether the caller has the complete answer, and it looks like one."""
@@ -75,25 +71,34 @@ def at_least(count: int) -> Rule:
 
 
 def at_most_in(count: int, seconds: float) -> Rule:
-    """No more attempts on the primary than *count* within *seconds*."""
+    """No more attempts on the primary than *count* within any *seconds*."""
 
     def check(case: Case) -> str | None:
-        soon = [k for k in case.there if k.at <= case.there[0].at + seconds]
-        text = f"{len(soon)} attempts on the primary within {seconds:g} s, more than {count}"
-        return _when(len(soon) > count, text)
+        times = [knock.at for knock in case.there]
+        most = max((sum(a <= b <= a + seconds for b in times) for a in times), default=0)
+        text = f"{most} attempts on the primary within {seconds:g} s, more than {count}"
+        return _when(most > count, text)
 
     return Rule(check)
 
 
-def waits(seconds: float) -> Rule:
-    """*seconds* between attempts on the primary, and a second one of it or of another."""
+def asks_again(wait: float = 0.0) -> Rule:
+    """
+    A second attempt on the primary, no sooner than after *wait* seconds.
+
+    Another member of a group that shares load may take it, after a pause, as well.  A
+    fallback that is asked at once is none.
+    """
 
     def check(case: Case) -> str | None:
-        gaps = [b.at - a.at for a, b in pairwise(case.there)]
-        if not gaps:
-            return _when(not case.elsewhere, "it was not tried again")
-        least = min(gaps)
-        return _when(least < seconds, f"asked again after {least:.2f} s; it had to be {seconds:g}")
+        if len(case.knocks) < 2:
+            return "it was not tried again"
+        first, second = case.knocks[:2]
+        pause = second.at - first.at
+        if second.backend != case.primary:
+            text = f"it was not tried again: {second.backend} was asked {pause:.2f} s later"
+            return _when(pause < _PAUSE, text)
+        return _when(pause < wait, f"asked again after {pause:.2f} s; it had to be {wait:g}")
 
     return Rule(check)
 
@@ -112,12 +117,12 @@ def leaves_within(seconds: float) -> Rule:
 
 def whole_within(seconds: float) -> Rule:
     """The caller has everything within *seconds*."""
-    return Rule(
-        lambda case: _when(
-            case.heard[0].took > seconds,
-            f"the answer took {case.heard[0].took:.1f} s, not {seconds:g}",
-        )
-    )
+
+    def check(case: Case) -> str | None:
+        longest = max(each.took for each in case.heard)
+        return _when(longest > seconds, f"the answer took {longest:.1f} s, not {seconds:g}")
+
+    return Rule(check)
 
 
 def finishes_within(seconds: float) -> Rule:
@@ -152,6 +157,16 @@ def returns(down: float, within: float, most: int) -> Rule:
     return Rule(check, needs_fallback=True)
 
 
+def _tells_who(case: Case) -> str | None:
+    asked = {knock.backend for knock in case.elsewhere}
+    for each in case.heard:
+        if not (each.model and each.serving):
+            return "the answer does not say who gave it"
+        if each.serving not in asked:
+            return f"the answer says that {each.serving} gave it, which is not so"
+    return None
+
+
 def _backs_off(case: Case) -> str | None:
     gaps = [b.at - a.at for a, b in pairwise(case.there)]
     return _when(any(gap < _PAUSE for gap in gaps), "tried again without a pause")
@@ -167,15 +182,15 @@ leaves = Rule(
 stays = Rule(
     lambda case: _when(bool(case.elsewhere), "another backend was asked to do what was refused")
 )
-#: A second attempt, on the primary or a member of its group.
-asks_again = Rule(lambda case: _when(len(case.knocks) < 2, "it was not tried again"))
+#: What was refused stays refused.
+refuses = Rule(
+    lambda case: _when(
+        any(map(is_whole, case.heard)), "the caller got an answer to what a filter refused"
+    )
+)
 #: The answer tells tokens.
 tells_usage = Rule(
     lambda case: _when(not all(h.usage for h in case.heard), "the answer tells no usage")
 )
-#: The answer names the model and the backend that served it.
-tells_who = Rule(
-    lambda case: _when(
-        not all(h.model and h.serving for h in case.heard), "the answer does not say who gave it"
-    )
-)
+#: The answer names the model, and the backend that served it.
+tells_who = Rule(_tells_who)
