@@ -85,7 +85,7 @@ def check() -> None:
         raise Unusable("the benchmark needs Linux: it reads /proc and uses epoll")
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, optimised: str = "-O2") -> Path:
     """
     The program of the two ends, made from ``rig.c``.
 
@@ -94,7 +94,7 @@ def build(folder: Path) -> Path:
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise Unusable("no C compiler; on Debian: apt-get install gcc libc6-dev")
-    words = [compiler, "-std=c11", "-O2", "-o", str(folder / "rig"), str(SOURCE)]
+    words = [compiler, "-std=c11", optimised, "-o", str(folder / "rig"), str(SOURCE)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unusable(f"{SOURCE} does not compile:\n{done.stderr}")
