@@ -83,6 +83,12 @@ class GradeTests(JudgeCase):
         broken = got(text=PART, done=False, clean=False, error="upstream_disconnected")
         self.check("safe", "8", broken, ("m", 0))
         self.check("safe", "8", error(), ("m", 0))
+        self.check("safe", "8", got(text=PART, error="upstream_incomplete"), ("m", 0))
+
+    def test_all_of_the_text_with_an_error_is_safe(self) -> None:
+        """The caller has been told that it is not whole, and throws it away."""
+        self.check("safe", "8", got(error="upstream_incomplete"), ("m", 0), ("f", 1))
+        self.check("safe", "8", got(done=False, clean=False), ("m", 0), ("f", 1))
 
     def test_one_of_twenty(self) -> None:
         """A single request that is not served makes row 15 safe, one that hangs fails it."""
