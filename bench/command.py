@@ -19,6 +19,7 @@ from types import FrameType
 
 from bench import contenders, machine, tables
 from bench.contenders import Contender, Unusable
+from bench.figures import BASE
 from bench.measures import MEASURES, Sizes
 from bench.rounds import Plan, Results, run
 from bench.running import Broken, Stand, upstream
@@ -162,5 +163,5 @@ def _rounds(plan: Plan) -> Results:
 
 def _warn(competing: Sequence[Contender]) -> None:
     names = {contender.name for contender in competing}
-    if contenders.BASE not in names or not machine.has(contenders.BASE):
+    if BASE not in names or not machine.has(BASE):
         _tell("bench: without nginx there are no ratios; on Debian: apt-get install nginx-light")

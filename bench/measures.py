@@ -16,7 +16,7 @@ from bench.figures import CONNECTIONS
 from bench.running import Running, pause
 
 EVERY = 0.05
-MEGABYTE = 1_000_000
+SMALL, MEGABYTE = 800, 1_000_000
 #: The one whose CPU time is the headline.
 HEADLINE = 64
 FLAT_STREAMS, FLAT_EVENTS = 32, 1000
@@ -42,10 +42,12 @@ class Sizes:
 Measure = Callable[[Running, Sizes], dict[str, float]]
 
 
-def metered(one: Running, **options: float) -> tuple[dict[str, Any], float]:
+def metered(
+    one: Running, opened: Callable[[], None] | None = None, **options: float
+) -> tuple[dict[str, Any], float]:
     """What the load reports, and the CPU seconds that it caused."""
     written, before = one.records(), one.cpu()
-    report = one.load(**options)
+    report = one.load(opened, **options)
     spent = one.settled_cpu() - before
     lost = report["requests"] - (one.records() - written)
     if one.contender.records and lost > 0:
@@ -106,7 +108,7 @@ def paced(one: Running, sizes: Sizes) -> dict[str, float]:
     idle, memory = one.memory_kb(), _Memory(one, sizes.hold / 3)
     report, spent = metered(
         one,
-        opened=memory.look,
+        memory.look,
         connections=sizes.streams,
         requests=sizes.streams,
         ramp=sizes.ramp,
@@ -130,12 +132,10 @@ def big(one: Running, sizes: Sizes) -> dict[str, float]:
     values: dict[str, float] = {}
     if one.process is None:
         return values
-    ways: Mapping[str, Mapping[str, float]] = {
-        "request": {"pad": MEGABYTE},
-        "answer": {"answer": MEGABYTE},
-    }
-    for name, size in ways.items():
-        report, spent = metered(one, connections=BIG_CONNECTIONS, seconds=sizes.seconds, **size)
+    for name, (pad, answer) in {"request": (MEGABYTE, SMALL), "answer": (SMALL, MEGABYTE)}.items():
+        report, spent = metered(
+            one, connections=BIG_CONNECTIONS, seconds=sizes.seconds, pad=pad, answer=answer
+        )
         values[f"big.{name}"] = spent / report["requests"] * 1e3
     return values
 

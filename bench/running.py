@@ -92,7 +92,7 @@ class Running:
 
         :raises Broken: when one answer is not what it should be.
         """
-        report = self._report(opened, options)
+        report: dict[str, Any] = self._report(opened, options)
         if report["errors"] or not report["requests"]:
             raise Broken(f"{report['errors']} wrong answers: {report['trouble'] or 'none came'}")
         return report

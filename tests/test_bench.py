@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bench import accounts, command, contenders, figures, machine, rounds, running, tables
 from bench.contenders import Contender, Unusable
 from bench.figures import METRICS, Metric
+from bench.measures import MEASURES
 
 CPU = Metric("requests.cpu", "requests", "CPU a request", "ms")
 DELAY = Metric("latency.p50.1", "requests", "added latency", "ms", added=True)
@@ -82,7 +83,7 @@ class FigureTests(SynchronousTestCase):
     def test_metrics_have_names_of_their_own(self) -> None:
         """No two metrics share a name, and each comes from a measure that there is."""
         self.assertEqual(len({m.name for m in METRICS}), len(METRICS))
-        self.assertEqual({m.measure for m in METRICS}, set(command.MEASURES))
+        self.assertEqual({m.measure for m in METRICS}, set(MEASURES))
 
 
 STAT = "{pid} ({name}) S {parent} 1 {session} 0 -1 4194560 900 0 3 0 {user} {system} {cu} {cs} 20"
@@ -207,7 +208,7 @@ class MachineTests(SynchronousTestCase):
     def test_measures_run_in_their_order(self) -> None:
         """Whatever the order in which they are named: memory comes before what allocates."""
         self.assertEqual(command.measures("big,paced"), ["paced", "big"])
-        self.assertEqual(command.measures(None), list(command.MEASURES))
+        self.assertEqual(command.measures(None), list(MEASURES))
 
     def test_unknown_measure(self) -> None:
         """It is told with those that there are."""
@@ -366,6 +367,7 @@ class LoadTests(SynchronousTestCase):
             (stream(event(0), event(1), DONE), "no finish_reason"),
             (stream(event(0), event(1), STOP), "no [DONE]"),
             (stream(event(0), event(1), STOP, DONE)[:-5], "broke before the end"),
+            (stream(event(0), event(1), STOP, DONE).replace("\r\ne\r", "\r\nd\r"), "broke before"),
         ):
             report = self.heard(answer, events=2)
             self.assertEqual((report["requests"], report["errors"]), (0, 1), answer)
