@@ -7,7 +7,12 @@ from __future__ import annotations
 from attrs import define, field
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core.breaker import Breaker, Breakers, Outcome, Permit, State, outcome_of, rest_of
@@ -149,6 +154,16 @@ class RestTests(SynchronousTestCase):
         self.assertIs(breaker.state(6.0), State.HALF_OPEN)
         breaker.finish(permit, GOOD, 90.0)
         self.assertIs(breaker.state(90.0), State.CLOSED)
+
+    def test_a_probe_keeps_its_place(self) -> None:
+        """It is its own: the end of the one before, whose answer had begun, does not free it."""
+        for late in (Breaker.committed, lambda b, permit: b.finish(permit, NEUTRAL, 7.0)):
+            breaker = self.opened()
+            before = breaker.begin(6.0)
+            breaker.committed(before)
+            breaker.begin(6.5)
+            late(breaker, before)
+            self.assertTrue(breaker.rests(7.0))
 
     def test_late_results_mean_nothing(self) -> None:
         """What was begun before it opened counts no more, good or bad, whatever the state is."""
@@ -383,6 +398,5 @@ class ModelTests(SynchronousTestCase):
 
     def test_they_agree(self) -> None:
         """Whatever happens."""
-        case = Machine.TestCase()
-        case.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-        case.runTest()
+        often = settings(max_examples=150, stateful_step_count=40, deadline=None)
+        run_state_machine_as_test(Machine, settings=often)

@@ -83,12 +83,11 @@ def rest_of(problem: Problem) -> float | None:
     return _RESTS.get(problem.reason)
 
 
-@frozen
+@frozen(eq=False)
 class Permit:
-    """A request's leave to try a backend; ``probe`` tells that it keeps others out."""
+    """A request's leave to try a backend, begun in ``generation``; no two are the same."""
 
     generation: int
-    probe: bool = False
 
 
 @define
@@ -131,7 +130,7 @@ class Breaker:
     _state: State = State.CLOSED
     _generation: int = 0
     _until: float = 0.0
-    _probing: bool = False
+    _probe: Permit | None = None
     _openings: int = 0
     _failures: int = 0
     _timeouts: int = 0
@@ -151,7 +150,7 @@ class Breaker:
     def rests(self, now: float) -> bool:
         """Whether others are to be asked first."""
         state = self.state(now)
-        return state is State.OPEN or (state is State.HALF_OPEN and self._probing)
+        return state is State.OPEN or (state is State.HALF_OPEN and self._probe is not None)
 
     def rest_left(self, now: float) -> float:
         """Seconds until a request is let through again; 0 if it does not rest."""
@@ -159,14 +158,16 @@ class Breaker:
 
     def begin(self, now: float) -> Permit:
         """A request goes to the backend, be it that it rests and nobody else is left."""
-        probe = self.state(now) is State.HALF_OPEN and not self._probing
-        self._probing = self._probing or probe
-        return Permit(self._generation, probe)
+        half_open = self.state(now) is State.HALF_OPEN
+        permit = Permit(self._generation)
+        if half_open and self._probe is None:
+            self._probe = permit
+        return permit
 
     def committed(self, permit: Permit) -> None:
         """Its answer has begun: it no longer keeps others out, though it may take minutes."""
-        if permit.probe and permit.generation == self._generation:
-            self._probing = False
+        if self._probe is permit:
+            self._probe = None
 
     def finish(
         self,
@@ -218,8 +219,8 @@ class Breaker:
     def _judge(
         self, permit: Permit, outcome: Outcome, now: float, spent: float, chance: float
     ) -> None:
-        if permit.probe:
-            self._probing = False
+        if self._probe is permit:
+            self._probe = None
         if outcome in (Outcome.GOOD, Outcome.ANSWERED):
             self._close()
         elif outcome is not Outcome.NEUTRAL:
@@ -248,7 +249,7 @@ class Breaker:
         """Begin a new generation, in *state*, with nothing counted."""
         self._state = state
         self._generation += 1
-        self._probing = False
+        self._probe = None
         self._failures = self._timeouts = 0
         self._share = _Share()
 
