@@ -2,7 +2,7 @@
 Whole answers: checked, made of a stream that nobody asked for, and made into one.
 
 All of it can fail while everything can still change, so all of it raises
-:class:`~yallmp.core.problems.AttemptFailed`.
+:class:`yallmp.core.problems.AttemptFailed`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 A stream of chunks that goes on with another stream.
 
-Both inspectors look at the events as :class:`~yallmp.api_types.openai_streams.ChoiceStream`
+Both inspectors look at the events as :class:`yallmp.api_types.openai_streams.ChoiceStream`
 does, and say what is to be passed on in place of each: nothing while it only repeats what
 the client has, then what is new, with the id that the client knows.
 """
