@@ -245,11 +245,13 @@ class ReportTests(SynchronousTestCase):
 
     def test_what_would_mend_it(self) -> None:
         """Said once, with the cells; of one that passed there is nothing to mend."""
-        found = [self.result(key, "safe", "f") for key in ("3", "4")]
         fallback = "give the model a fallback (router_settings.fallbacks)"
-        self.assertEqual(
-            mending(found), {fallback: ["3", "4"], "set router_settings.num_retries: 1": ["3"]}
-        )
+        idle = "set idle_timeout: 10"
+        found = [self.result(key, "safe", "f") for key in ("3", "4")]
+        self.assertEqual(mending(found), {fallback: ["3", "4"]})
+        found = [self.result("4", "safe", "f"), self.result("9", "fail", "f")]
+        self.assertEqual(mending(found)[idle], ["9"])
+        self.assertEqual(mending([self.result("9", "safe")])[idle], ["9"])
         self.assertEqual(hints(self.result("3", "pass", "f")), ())
 
     def test_what_is_good_enough(self) -> None:

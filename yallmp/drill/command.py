@@ -63,12 +63,19 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("file", nargs="?", help="default: $YALLMP_CONFIG, else config.yaml")
-    result.add_argument("--model", action="append", metavar="NAME", help="only this; repeatable")
+    result.add_argument(
+        "--model", action="append", metavar="NAME", help="only this one; repeatable"
+    )
     result.add_argument("--only", metavar="CELLS", help="only these cells: 8,9,refused")
-    result.add_argument("--sixteen", action="store_true", help="only the sixteen")
+    result.add_argument("--sixteen", action="store_true", help="only the first sixteen cells")
     result.add_argument("--fast", action="store_true", help=f"let time pass {FAST:g} times as fast")
     result.add_argument("--shuffle", type=int, metavar="SEED", help="in another order")
-    result.add_argument("--allow", choices=GRADES[:-1], default=GRADES[0], help="good enough")
+    result.add_argument(
+        "--allow",
+        choices=GRADES[:-1],
+        default=GRADES[0],
+        help="the worst that is good enough",
+    )
     result.add_argument("--json", action="store_true", help="for programs")
     return result
 

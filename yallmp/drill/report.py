@@ -170,9 +170,12 @@ def mending(results: Iterable[Result]) -> dict[str, list[str]]:
 
 def hints(result: Result) -> tuple[str, ...]:
     """What would mend a result below a pass."""
-    if result.judgement.grade == "pass":
+    grade, mend = result.judgement.grade, result.cell.mend
+    if grade == "pass":
         return ()
-    return (_FALLBACK, *result.cell.mend) if result.stage.alone else result.cell.mend
+    if not result.stage.alone:
+        return mend
+    return (_FALLBACK,) if grade == "safe" else (_FALLBACK, *mend)
 
 
 def outcome(told: Sequence[Heard]) -> str:
