@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import signal
 import sys
@@ -24,6 +25,7 @@ from bench.measures import MEASURES, Sizes
 from bench.rounds import Plan, Results, run
 from bench.running import Broken, Stand, upstream
 
+INSTALL = "run scripts/install.sh, then .venv/bin/python -m bench"
 QUICK = Sizes(seconds=1.0, warm=0.5, ramp=2.0, hold=2.0)
 
 
@@ -107,8 +109,9 @@ def sizes(quick: bool, streams: int) -> Sizes:
     return replace(QUICK if quick else Sizes(), streams=streams)
 
 
-def _raise_limits() -> None:
-    """A thousand streams are some thousand descriptors, ours and each contender's."""
+def _prepare() -> None:
+    """Programs of the system are found; a thousand streams, and more, have their descriptors."""
+    os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -116,8 +119,6 @@ def _raise_limits() -> None:
 @contextmanager
 def _stand() -> Iterator[Stand]:
     """The two ends, and a folder that is removed at the end."""
-    machine.check()
-    _raise_limits()
     cores = machine.cores()
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -137,10 +138,26 @@ def _about(plan: Plan) -> dict[str, str]:
     }
 
 
+def present(competing: Sequence[Contender], named: Sequence[str]) -> list[Contender]:
+    """
+    Those that can run here: nginx is left out where there is none, unless it was named.
+
+    :raises Unusable: where this Python cannot run yallmp, which is to run.
+    """
+    if any(who.files.get("yallmp.yaml") for who in competing) and not machine.has_twisted():
+        raise Unusable(f"{sys.executable} has no Twisted; {INSTALL}")
+    if machine.has(BASE) or BASE in named:
+        return list(competing)
+    _tell("bench: without nginx there are no ratios; on Debian: apt-get install nginx-light")
+    return [who for who in competing if who.name != BASE]
+
+
 def _measure(options: argparse.Namespace) -> Results:
+    machine.check()
+    _prepare()
     wanted = measures(options.only)
     known = {**contenders.built_in(), **contenders.read_file(options.contenders)}
-    competing = contenders.chosen(options.contender, known)
+    competing = present(contenders.chosen(options.contender, known), options.contender)
     rounds = options.rounds or (2 if options.quick else 5)
     strangers = machine.Strangers.from_now()
     with _stand() as stand:
@@ -152,16 +169,9 @@ def _measure(options: argparse.Namespace) -> Results:
 
 def _rounds(plan: Plan) -> Results:
     results = Results(_about(plan), [contender.name for contender in plan.contenders])
-    _warn(plan.contenders)
     try:
         run(plan, results, _tell)
     except KeyboardInterrupt:
         results.complete = False
         results.notes.append(f"interrupted after {len(results.rounds)} whole rounds")
     return results
-
-
-def _warn(competing: Sequence[Contender]) -> None:
-    names = {contender.name for contender in competing}
-    if BASE not in names or not machine.has(BASE):
-        _tell("bench: without nginx there are no ratios; on Debian: apt-get install nginx-light")

@@ -75,6 +75,11 @@ def has(program: str) -> bool:
     return shutil.which(program) is not None
 
 
+def has_twisted() -> bool:
+    """Whether this Python can run yallmp."""
+    return _version("Twisted") != "absent"
+
+
 def check() -> None:
     """
     Whether this system can run the benchmark at all.

@@ -102,13 +102,12 @@ def visit(plan: Plan, contender: Contender, results: Results, tell: Tell) -> dic
 def _measured(
     plan: Plan, one: Running, name: str, results: Results, tell: Tell
 ) -> dict[str, float]:
-    """The values of one measure; none where it is void."""
+    """The values of one measure; none where it is void.  The start alone is not warmed up."""
     try:
-        values = MEASURES[name](one, plan.sizes)
-        if name == "start":
+        if name != "start":
             warm_up(one, plan.sizes)
+        return MEASURES[name](one, plan.sizes)
     except Broken as error:
         tell(f"  {name}: void: {error}")
         results.strike(one.contender.name, name, str(error))
         return {}
-    return values
