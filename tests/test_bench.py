@@ -215,6 +215,23 @@ class MachineTests(SynchronousTestCase):
         error = self.assertRaises(Unusable, command.measures, "pace")
         self.assertIn("there are: start, paced", str(error))
 
+    def test_without_nginx(self) -> None:
+        """It is left out where there is none, with a word about it; named, it stays."""
+        told: list[str] = []
+        self.patch(machine, "has", lambda program: False)
+        self.patch(command, "_tell", told.append)
+        competing = contenders.chosen(["nginx"], contenders.built_in())
+        self.assertEqual([who.name for who in command.present(competing, [])], ["direct"])
+        self.assertIn("apt-get install nginx-light", told[0])
+        self.assertEqual(command.present(competing, ["nginx"]), competing)
+
+    def test_without_twisted(self) -> None:
+        """A Python that cannot run yallmp is told before anything is measured."""
+        self.patch(machine, "has_twisted", lambda: False)
+        competing = contenders.chosen(["yallmp"], contenders.built_in())
+        error = self.assertRaises(Unusable, command.present, competing, [])
+        self.assertIn("scripts/install.sh", str(error))
+
     def test_each_round_begins_with_another(self) -> None:
         """No contender always runs first."""
         who = [Contender(name) for name in "abc"]
