@@ -78,7 +78,9 @@ class RehearsalTests(TestCase):
     def test_a_caller_gives_up(self) -> Deferred[None]:
         """After the cell's limit, in the middle of an answer or before it."""
         over = self.rehearse(
-            evolve(CELL["6"], limit=4.0), evolve(CELL["9"], limit=4.0), evolve(CELL["7"], limit=4.0)
+            evolve(CELL["6"], limit=4.0),
+            evolve(CELL["9"], limit=4.0, requests=1),
+            evolve(CELL["7"], limit=4.0),
         )
 
         def seen(results: list[Result]) -> None:
@@ -117,8 +119,8 @@ class OrderTests(SynchronousTestCase):
 
     def test_the_longest_first(self) -> None:
         """So that a whole run takes little more than that; the others as they are listed."""
-        others = [cell.key for cell in CELLS if cell.key != "15"]
-        self.assertEqual(self.keys(None), ["15", *others])
+        others = [cell.key for cell in CELLS if cell.key not in ("15", "9")]
+        self.assertEqual(self.keys(None), ["15", "9", *others])
 
     def test_shuffled(self) -> None:
         """All of them, in an order that the seed decides."""
