@@ -292,6 +292,23 @@ class PauseTests(ProxyCase):
             self.assertEqual(got.header("x-should-retry"), "false")
             self.assertEqual(len(self.fakes["m"].left), 1)
 
+    def test_deadline_in_a_queue(self) -> None:
+        """It ends the wait for a place, and nothing begins behind it."""
+        backend = self.fake("m", silent, max_in_flight=1, queue_timeout=30)
+        self.serve(backend, router=Router(deadline=2))
+        self.fakes["m"].script = [silent]
+        first = self.ask()
+        self.net.pass_time(1)
+        second = self.ask(stream=True)
+        first.leave()
+        self.net.pump()
+        self.assertEqual(len(self.fakes["m"].requests), 2)
+        third = self.ask(stream=True)
+        for got in (second, third):
+            self.finish(got, 5)
+            self.assertEqual(got.json["error"]["code"], "deadline_exceeded")
+        self.assertEqual(len(self.fakes["m"].requests), 2)
+
     def test_a_larger_request_timeout_raises_the_deadline(self) -> None:
         """An explicit time beyond the deadline is meant."""
         self.serve(self.fake("m", silent, request_timeout=700))

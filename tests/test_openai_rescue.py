@@ -124,9 +124,10 @@ class ComparisonTests(SynchronousTestCase):
         self.assertEqual((told[0].instead, passed(told[1])["id"]), (NOTHING, "old"))
 
     def test_an_end_too_early(self) -> None:
-        """A finish reason, usage or [DONE] before all was said again."""
-        ends = (delta("stop"), delta("length", content="b"), {"choices": [], "usage": {"a": 1}})
-        for end in ends:
+        """A finish reason or [DONE] before all was said again; usage may come first."""
+        usage = {"choices": [], "usage": {"a": 1}}
+        self.assertEqual(self.seen(text(content="abc"), usage)[0].instead, NOTHING)
+        for end in (delta("stop"), delta("length", content="b")):
             told = self.seen(text(content="abc"), delta(content="a"), end)
             self.assertIs(told[1].kind, Kind.DIFFERENT, end)
         self.seen(text(content="abc"), delta(content="a"), b"[DONE]")

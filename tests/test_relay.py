@@ -21,7 +21,10 @@ class PauseTests(SynchronousTestCase):
         """When it reads again, the backend has its whole idle time once more."""
         clock = Clock()
         dog = Watchdog(clock, lambda: None)
-        whatever: Any = SimpleNamespace(committed=True, begun=True, pause=bool, resume=bool)
+        unfinished = SimpleNamespace(expects_no_more=False)
+        whatever: Any = SimpleNamespace(
+            committed=True, begun=True, over=False, inspector=unfinished, pause=bool, resume=bool
+        )
         relay = Relay(
             whatever, whatever, whatever, dog, clock, Patience(idle_timeout=5), 0.0,
             bytes, bool, bool, False,

@@ -55,7 +55,7 @@ class MayTests(SynchronousTestCase):
 
     def may(self, problem: Problem = CUT, route: Route = ROUTE, **fields: Any) -> bool:
         """Whether a chat stream with some content may be."""
-        return may_rescue(problem, said(content="x"), asked(**fields), route)
+        return may_rescue(A, problem, said(content="x"), asked(**fields), route)
 
     def test_breaks(self) -> None:
         """A cut, silence, an early end, an event that cannot be read, a backend's error."""
@@ -82,17 +82,22 @@ class MayTests(SynchronousTestCase):
         )  # fmt: skip
         for fields in bad:
             self.assertFalse(self.may(**fields), fields)
-        self.assertFalse(self.may(route=ROUTE.to_the_first()))
+        self.assertFalse(self.may(route=ROUTE.to_one()))
+
+    def test_switched_off(self) -> None:
+        """By the setting of the backend that broke; prefill does not change that."""
+        silent = Backend("a", "m", stream_rescue="off")
+        self.assertFalse(may_rescue(silent, CUT, said(content="x"), asked(), ROUTE))
 
     def test_endpoints(self) -> None:
         """Chat and completions; Responses' events belong together by their ids."""
         for endpoint, good in ((CHAT, True), (COMPLETIONS, True), (RESPONSES, False),
                                (EMBEDDINGS, False)):  # fmt: skip
-            self.assertIs(may_rescue(CUT, said(content="x"), asked(endpoint), ROUTE), good)
+            self.assertIs(may_rescue(A, CUT, said(content="x"), asked(endpoint), ROUTE), good)
 
     def test_what_is_more_than_text(self) -> None:
         """A transcript that is not plain is the end."""
-        self.assertFalse(may_rescue(CUT, Transcript(plain=False), asked(), ROUTE))
+        self.assertFalse(may_rescue(A, CUT, Transcript(plain=False), asked(), ROUTE))
 
     def test_very_long_answers(self) -> None:
         """So much is not kept."""

@@ -245,6 +245,57 @@ class ComparisonTests(RescueCase):
         self.assertEqual(self.stream_of().text, TEXT)
 
 
+class TimeTests(RescueCase):
+    """Waiting for a place, and times that are ours."""
+
+    def test_a_fallback_without_a_free_place(self) -> None:
+        """``rescue_timeout`` ends the wait for a place, too; nothing begins after it."""
+        self.serve(
+            self.fake("m", one_cut(b"".join(told("One ", finish=None))), rescue_timeout=2),
+            self.fake("f", silent, max_in_flight=1, queue_timeout=10),
+            fallbacks=(("m", ("f",)),),
+        )
+        held = self.ask(model="f")
+        got = self.ask(stream=True)
+        self.net.pass_time(1)
+        self.assertEqual(len(self.fakes["m"].requests), 1)
+        self.finish(got, 30)
+        self.check_broken(got, "One ")
+        self.assertLess(got.parts[-1][0], 3.5)
+        held.leave()
+        self.net.pass_time(12, step=0.5)
+        self.assertEqual(len(self.fakes["f"].requests), 1)
+
+    def test_a_rescue_out_of_time_is_not_the_fallbacks_fault(self) -> None:
+        """A backend that was saying the same all the while does not rest for it."""
+        slow = stream(told("One ", finish=None), end="hang")
+        self.route(one_cut(b"".join(told("One ", "two ", finish=None))), slow, rescue_timeout=2)
+        for _ in range(3):
+            self.stream_of()
+        registry = self.parts.registry  # type: ignore[union-attr]
+        self.assertTrue(registry.breakers.of("f").is_closed)
+
+
+class FinishedTests(RescueCase):
+    """Answers that are whole, whatever comes behind them."""
+
+    def test_an_error_behind_a_finished_answer(self) -> None:
+        """It is complete: nobody else is asked, and there is one finish reason."""
+        whole = told(*WORDS)[:-2]
+        for behind in (
+            b'data: {"error": {"message": "no", "code": 503}}\n\n',
+            b'data: {"choices": [{"delta": \n\n',
+        ):
+            with self.subTest(behind=behind):
+                self.tearDown()
+                self.setUp()
+                self.route(stream([*whole, behind]), stream(told(*WORDS, " And more.")))
+                got = self.stream_of()
+                self.check_whole(got)
+                self.assertEqual(got.body.count(b'"stop"'), 1)
+                self.assertEqual(self.fakes["f"].requests, [])
+
+
 class NoRescueTests(RescueCase):
     """Answers that nobody can go on with."""
 
@@ -279,6 +330,16 @@ class NoRescueTests(RescueCase):
             stream_rescue="off",
         )  # fmt: skip
         self.check_broken(self.stream_of(), "One ")
+
+    def test_switched_off_with_prefill(self) -> None:
+        """``off`` is off, also where a backend could go on with the text."""
+        self.serve(
+            self.fake("m", one_cut(b"".join(told("One ", finish=None))), stream_rescue="off"),
+            self.fake("f", stream(told("two", id="x")), prefill="plain"),
+            fallbacks=(("m", ("f",)),),
+        )
+        self.check_broken(self.stream_of(), "One ")
+        self.assertEqual(self.fakes["f"].requests, [])
 
     def test_large_prompts(self) -> None:
         """``auto`` spends a large prompt again only if the same answer is to be expected."""

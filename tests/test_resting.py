@@ -164,6 +164,17 @@ class RestingTests(RestingCase):
         got = self.finish(self.ask(body, path="/admin/models"))
         self.assertEqual(got.status, 200, got.body)
 
+    def test_what_was_begun_before_says_nothing_of_the_new_one(self) -> None:
+        """Requests that fail at the old address do not let the new backend rest."""
+        self.two(silent, stream_rescue="off")
+        old = [self.ask() for _ in range(3)]
+        self.one_post({"model_name": "m", "api_base": "http://10.0.0.2/v1"})
+        for connection in [end for end in self.net.ends if end.host.host == "10.0.0.1"]:
+            connection.abortConnection()
+        for got in old:
+            self.finish(got)
+        self.assertTrue(self.parts.registry.breakers.of("m").is_closed)  # type: ignore[union-attr]
+
     def test_the_state_is_shown(self) -> None:
         """The administration and the record say who rests, for how long, and why."""
         self.two(error(503))
@@ -245,6 +256,19 @@ class BoundTests(ProxyCase):
             self.assertEqual((got.status, got.header("x-yallmp-route")), (503, "m:503"))
             self.assertEqual(len(self.fakes["m"].requests), before + 1)
         self.assertEqual(self.fakes["f"].requests, [])
+
+    def test_a_member_that_does_not_rest(self) -> None:
+        """Of a group the first that is awake gets it; never a fallback."""
+        self.serve(
+            self.fake("m", error(401), order=0),
+            self.fake("m2", good, model_name="m", order=1),
+            self.fake("f", good),
+            fallbacks=FALLBACK,
+        )
+        self.finish(self.ask())
+        got = self.finish(self.ask(store=True))
+        self.assertEqual(got.header("x-yallmp-route"), "m2:200")
+        self.flushLoggedErrors()
 
     def test_a_connection_that_is_refused_is_tried_again(self) -> None:
         """Nothing was sent, so that it can do no harm."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import evolve
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -30,7 +30,7 @@ class SlotsCase(SynchronousTestCase):
 
     def take(self, who: str, backend: Backend = ONE) -> Deferred[None]:
         """Ask for a place for *who*."""
-        taken = Deferred.fromCoroutine(self.slots.take(backend))
+        taken = self.slots.take(backend) or succeed(None)
         taken.addCallback(lambda _: self.served.append(who))
         return taken
 

@@ -359,6 +359,22 @@ class BrokenTests(StreamCase):
         self.assertEqual(len(self.fakes["m"].left), 1)
 
 
+class FinishedTests(StreamCase):
+    """A finished answer, and its formal end."""
+
+    def test_the_tail_does_not_run_while_the_client_does_not_read(self) -> None:
+        """Usage that comes behind a pause of the client's is not lost."""
+        big = chunk("x" * 3 * BUFFER)
+        first = [big, chunk(finish="stop")]
+        late = Paced(self, (0, b"".join(first)), (1, USAGE), (0.1, DONE))
+        self.serve(self.fake("m", late))
+        got = self.ask(stream=True, reading=False)
+        self.net.pass_time(10, step=0.5)
+        got.transport.resumeProducing()
+        self.finish(got)
+        self.assertEqual((got.body[-len(USAGE + DONE) :], got.clean), (USAGE + DONE, True))
+
+
 class HeldLongTests(StreamCase):
     """A client is kept while its stream is held."""
 

@@ -7,7 +7,7 @@ here, or an error; everything else is forwarding's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from attrs import define
@@ -176,7 +176,7 @@ class API:
 
     async def _forward(self, request: Request, endpoint: Endpoint) -> None:
         arrival: Any = IArrival(request)
-        reader = Reader(self.registry.catalog, arrival, endpoint, self.draw)
+        reader = Reader(self.registry.catalog, arrival, endpoint, self.draw, self._resting)
         try:
             call = reader.read(request)
         except ProxyError as error:
@@ -185,6 +185,9 @@ class API:
             return
         self.arrivals.tell(reader.begin())
         await self.forwarding.serve(call, Client(request, self.clock), arrival.began)
+
+    def _resting(self, names: Iterable[str]) -> Collection[str]:
+        return self.registry.breakers.resting(names, self.clock.seconds())
 
     def _reject(self, request: Request, arrival: Arrival, error: ProxyError) -> None:
         body = error_body(error)
@@ -203,6 +206,7 @@ class Reader:
     arrival: Arrival
     endpoint: Endpoint
     draw: Callable[[], float]
+    resting: Callable[[Iterable[str]], Collection[str]]
     body: bytes = b""
     key_name: str | None = None
     model: str | None = None
@@ -225,7 +229,8 @@ class Reader:
         self.model = named if isinstance(named, str) else None
         asked = understand(self.endpoint, document)
         route = route_for(self.catalog, asked.model, self.draw)
-        route = route.to_the_first() if asked.bound else route
+        if asked.bound:
+            route = route.to_one(self.resting(b.name for b in route.legs))
         others = [b.model_name for b in route.every if b.model_name != route.model]
         may_use(admitted, route.asked, others, alias=route.alias)
         self.keep = next((b.log_requests for b in route.legs if b.log_requests), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from yallmp.attempts import Attempt, Broken, Surroundings
@@ -67,6 +68,8 @@ class Course:
     made: int = 0
     current: Attempt | None = None
     serving: str | None = None
+    _turn: Deferred[None] | None = None
+    _spent: Problem | None = None
     tally: Tally = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -130,8 +133,9 @@ class Course:
         commit: Callable[[int, HeaderPairs], HeaderPairs],
         seam: Seam | None,
     ) -> Delivered:
-        await self.tools.slots.take(backend)
+        await self._place(backend)
         try:
+            self._check_time()
             self.made += 1
             self.tally.begin(backend.name)
             self.current = self._new(backend, commit, seam)
@@ -140,6 +144,36 @@ class Course:
             return delivered
         finally:
             self.tools.slots.give(backend)
+
+    async def _place(self, backend: Backend) -> None:
+        """Wait for a place at *backend*, as long as there is time."""
+        self._check_time()
+        self._turn = self.tools.slots.take(backend)
+        if self._turn is None:
+            return
+        try:
+            await self._turn
+        except CancelledError:
+            self._check_time()
+            raise
+        finally:
+            self._turn = None
+
+    def _check_time(self) -> None:
+        if self._spent is not None:
+            raise AttemptFailed(self._spent)
+
+    def give_up(self, problem: Problem) -> None:
+        """The time is over: what is under way fails with *problem*, and nothing follows it."""
+        self._spent = problem
+        if self.current is not None:
+            self.current.give_up(problem)
+        elif self._turn is not None:
+            self._turn.cancel()
+
+    def resume(self) -> None:
+        """There is new time."""
+        self._spent = None
 
     def _new(
         self,

@@ -194,8 +194,7 @@ class Exchange:
         return evolve(worst, pointless=True) if stop.poison else worst
 
     def _late(self) -> None:
-        if self._course.current is not None:
-            self._course.current.give_up(_LATE)
+        self._course.give_up(_LATE)
 
     def _commit(self, status: int, headers: HeaderPairs) -> HeaderPairs:
         """The first byte goes out: from now on only the answer's own times count."""

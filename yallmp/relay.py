@@ -122,6 +122,7 @@ class Relay:
         self._paused = True
         self._paused_at = self.clock.seconds()
         self.dog.stop()
+        self._stop_tail()
         self._body.pause()
 
     def resumeProducing(self) -> None:
@@ -132,6 +133,7 @@ class Relay:
         self._paused = False
         self._watch(now)
         self._body.resume()
+        self._await_end()
 
     def stopProducing(self) -> None:
         """The client is gone; its departure cancels the exchange, and with it this."""
@@ -166,11 +168,17 @@ class Relay:
             raise AttemptFailed(release.problem)
         if release.done:
             return
-        if self.gate.inspector.expects_no_more and self._tail is None:
-            tail = self.patience.seconds("tail_timeout")
-            self._tail = self.clock.callLater(tail, self._complete)
+        if self.gate.inspector.expects_no_more:
+            self._await_end()
         elif release.alive and not self.gate.begun:
             self._extend()
+
+    def _await_end(self) -> None:
+        """A finished answer's formal end is waited for, unless the backend is made to wait."""
+        finished = self.gate.inspector.expects_no_more and not self.gate.over
+        if finished and self._tail is None and not self._paused:
+            tail = self.patience.seconds("tail_timeout")
+            self._tail = self.clock.callLater(tail, self._complete)
 
     def _complete(self) -> None:
         """The answer is whole, and its formal end did not come: it gets ours."""

@@ -32,7 +32,7 @@ from yallmp.course import Course
 from yallmp.downstream import Held
 from yallmp.relay import Watchdog
 
-_LATE = Problem(Reason.TIMEOUT, "nothing new came in time to go on with")
+_LATE = Problem(Reason.TIMEOUT, "nothing new came in time to go on with", code="rescue_timeout")
 
 
 @define(eq=False)
@@ -76,12 +76,14 @@ class Rescue:
         call, tried = self.course.call, self.course.tried
         if len(self._asked) >= ATTEMPTS or is_poison(tried):
             return False
-        return may_rescue(broken.problem, broken.transcript, call.asked, call.route)
+        at_fault = tried[-1].backend
+        return may_rescue(at_fault, broken.problem, broken.transcript, call.asked, call.route)
 
     def _start(self, broken: Broken) -> None:
         last = self.course.tried[-1]
         seconds = rescue_seconds(last.backend.patience, last.lasted)
         self._dog.expired = None
+        self.course.resume()
         self._dog.watch(self.course.tools.clock.seconds() + seconds, _LATE)
         if self.held.every is not None:
             self.held.start(self.held.every)
@@ -119,8 +121,7 @@ class Rescue:
                 yield backend, prefill
 
     def _late(self) -> None:
-        if self.course.current is not None:
-            self.course.current.give_up(_LATE)
+        self.course.give_up(_LATE)
 
     def _commit(self, status: int, headers: HeaderPairs) -> HeaderPairs:
         """New text goes out: the stream flows again."""

@@ -29,17 +29,18 @@ class Slots:
         self._in_flight = in_flight
         self._queues: dict[str, deque[_Turn]] = {}
 
-    async def take(self, backend: Backend) -> None:
+    def take(self, backend: Backend) -> Deferred[None] | None:
         """
-        Take a place at *backend*, at once or when one is given back.
+        Take a place at *backend*: at once, or what fires when one was given back.
 
-        :raises AttemptFailed: none was within ``queue_timeout``.
+        That fails with :class:`yallmp.core.problems.AttemptFailed` if none was within
+        ``queue_timeout``; cancelling it leaves the queue.
         """
         limit = backend.max_in_flight
         if limit is not None and self._in_flight.count(backend.name) >= limit:
-            await self._turn(backend, limit)
-        else:
-            self._in_flight.begin(backend.name)
+            return self._turn(backend, limit)
+        self._in_flight.begin(backend.name)
+        return None
 
     def _turn(self, backend: Backend, limit: int) -> Deferred[None]:
         queue = self._queues.setdefault(backend.name, deque())

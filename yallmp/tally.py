@@ -14,7 +14,7 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from yallmp.core.breaker import Breakers, Outcome, Permit, State, outcome_of, rest_of
+from yallmp.core.breaker import Breaker, Breakers, Outcome, Permit, State, outcome_of, rest_of
 from yallmp.core.problems import Problem, Reason
 
 _log = Logger()
@@ -37,7 +37,7 @@ class Tally:
     breakers: Breakers
     clock: IReactorTime
     draw: Callable[[], float]
-    _permits: dict[str, Permit] = field(factory=dict)
+    _permits: dict[str, tuple[Breaker, Permit]] = field(factory=dict)
     _counted: set[str] = field(factory=set)
 
     def resting(self, names: Iterable[str]) -> frozenset[str]:
@@ -47,15 +47,17 @@ class Tally:
     def begin(self, name: str) -> None:
         """The request goes to the backend *name*; once more, if it is there already."""
         if name not in self._permits:
-            self._permits[name] = self.breakers.of(name).begin(self.clock.seconds())
+            breaker = self.breakers.of(name)
+            self._permits[name] = breaker, breaker.begin(self.clock.seconds())
 
     def committed(self, name: str) -> None:
         """The backend's answer has begun."""
-        self.breakers.of(name).committed(self._permits[name])
+        breaker, permit = self._permits[name]
+        breaker.committed(permit)
 
     def good(self, name: str) -> None:
         """The backend served it."""
-        breaker, now = self.breakers.of(name), self.clock.seconds()
+        breaker, now = self._breaker(name), self.clock.seconds()
         before = breaker.state(now)
         self._finish(name, Outcome.GOOD)
         if before is not State.CLOSED and breaker.state(now) is State.CLOSED:
@@ -65,7 +67,7 @@ class Tally:
         """The request leaves the backend for *problem*, after an attempt of *lasted* seconds."""
         if problem.reason in _MISCONFIGURED:
             _log.error(_MISCONFIGURED[problem.reason], backend=name, status=problem.status)
-        breaker, now = self.breakers.of(name), self.clock.seconds()
+        breaker, now = self._breaker(name), self.clock.seconds()
         before = breaker.state(now)
         self._finish(name, outcome_of(problem), problem.spent or lasted)
         seconds = rest_of(problem)
@@ -77,17 +79,22 @@ class Tally:
                 "{backend} rests for {left} s: {why}", backend=name, left=left, why=breaker.why
             )
 
+    def _breaker(self, name: str) -> Breaker:
+        """The breaker that the request began with: it may have been replaced since."""
+        held = self._permits.get(name)
+        return self.breakers.of(name) if held is None else held[0]
+
     def leave(self) -> None:
         """The request is over; whatever is still open says nothing of its backend."""
         for name in list(self._permits):
             self._finish(name, Outcome.NEUTRAL)
 
     def _finish(self, name: str, outcome: Outcome, spent: float = 0.0) -> None:
-        permit = self._permits.pop(name, None)
-        if permit is None:
+        held = self._permits.pop(name, None)
+        if held is None:
             return
         if name in self._counted and outcome is not Outcome.GOOD:
             outcome = Outcome.NEUTRAL
         self._counted.add(name)
-        now, chance = self.clock.seconds(), self.draw()
-        self.breakers.of(name).finish(permit, outcome, now, spent=spent, chance=chance)
+        breaker, permit = held
+        breaker.finish(permit, outcome, self.clock.seconds(), spent=spent, chance=self.draw())

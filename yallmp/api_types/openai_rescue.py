@@ -107,6 +107,8 @@ class Comparison(_Following):
 
     def _compared(self, seen: Seen, chunk: dict[str, Any]) -> Seen:
         texts = said_in(chunk)
+        if chunk.get("choices") == []:
+            return _NOTHING  # usage, for whoever is at the beginning
         if not texts or not self.inner.transcript.plain:
             return _DIFFERENT
         said, new = self._agreement.hear(texts)
@@ -126,7 +128,7 @@ class Continuation(_Following):
     """
 
     _repetition: Repetition = field(init=False)
-    _waiting: list[dict[str, Any]] = field(factory=list)
+    _flows: bool = False
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -134,13 +136,13 @@ class Continuation(_Following):
 
     @property
     def finished(self) -> bool:
-        """Every choice is finished."""
-        return self.inner.finished
+        """Something went on, and every choice is finished."""
+        return self._flows and self.inner.finished
 
     @property
     def expects_no_more(self) -> bool:
-        """All choices that were asked for are finished."""
-        return self.inner.expects_no_more
+        """The same, of all choices that were asked for."""
+        return self._flows and self.inner.expects_no_more
 
     def see(self, event: ServerEvent) -> Seen:
         """What *event* is, and what of it may go on."""
@@ -165,6 +167,7 @@ class Continuation(_Following):
             return _DIFFERENT
         if said is Said.KNOWN:
             return _KNOWN
+        self._flows = True
         return self._flow(seen, with_texts(chunk, {"content": text}), {"content": text})
 
 

@@ -37,7 +37,7 @@ _FAILED = frozenset({
 })  # fmt: skip
 _BY_STATUS = frozenset({Reason.SERVER_ERROR, Reason.UNABLE, Reason.WAIT, Reason.LONG_WAIT})
 _OURS = frozenset({Reason.DEADLINE, Reason.FULL, Reason.DIVERGED})
-_OUR_CODES = ("stream_lifetime_exceeded", "proxy_shutdown")
+_OUR_CODES = ("stream_lifetime_exceeded", "proxy_shutdown", "rescue_timeout")
 
 
 class State(Enum):

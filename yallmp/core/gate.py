@@ -176,7 +176,7 @@ class Gate:
         return Release() if self.over else self._close(Release())
 
     def _early_end(self) -> Problem:
-        if self.committed:
+        if self.begun:
             message = "the stream ended before the answer was whole"
             return Problem(Reason.INCOMPLETE, message, code="upstream_incomplete")
         return Problem(Reason.INVALID, "the stream ended without content")
@@ -240,6 +240,9 @@ class Gate:
         self._held.clear()
 
     def _broken(self, release: Release, problem: Problem) -> Release:
+        """It is broken; but what comes behind a finished answer takes nothing from it."""
+        if self.inspector.expects_no_more:
+            return self._close(release)
         release.problem = problem
         self.over = True
         return release

@@ -39,8 +39,12 @@ _LOCAL_TOOLS = ("function", "custom")
 _BINDING = ("tools", "functions", "response_format", "stop", "max_tokens", "max_completion_tokens")
 
 
-def may_rescue(problem: Problem, transcript: Transcript, asked: Asked, route: Route) -> bool:
-    """Whether a stream that broke with *problem* after *transcript* may be told on."""
+def may_rescue(
+    broken: Backend, problem: Problem, transcript: Transcript, asked: Asked, route: Route
+) -> bool:
+    """Whether a stream of *broken* that broke with *problem* after *transcript* may be told on."""
+    if broken.stream_rescue == "off":
+        return False
     leads_on = TABLE[problem.reason].next and problem.reason not in _UNLIKELY
     if not leads_on or problem.code in _OVER or route.bound:
         return False

@@ -8,7 +8,7 @@ first, and backends of the same order share the load: their order is drawn by ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from math import inf, log1p
 
 from attrs import evolve, field, frozen
@@ -44,9 +44,15 @@ class Route:
     def _every(self) -> tuple[Backend, ...]:
         return tuple(_once([*self.legs, *self.context, *self.policy]))
 
-    def to_the_first(self) -> Route:
-        """This route for a request that no second backend can serve."""
-        return evolve(self, legs=self.legs[:1], context=(), policy=(), bound=True)
+    def to_one(self, resting: Collection[str] = ()) -> Route:
+        """
+        This route for a request that no second backend can serve.
+
+        It is the first of its group that does not rest, else the first.
+        """
+        group = [b for b in self.legs if b.model_name == self.legs[0].model_name]
+        awake = [b for b in group if b.name not in resting]
+        return evolve(self, legs=tuple((awake or group)[:1]), context=(), policy=(), bound=True)
 
     def sends(self, backend: Backend) -> str:
         """The model name for *backend*: for a wildcard of its own the rest of what was asked."""
