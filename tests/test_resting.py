@@ -175,6 +175,17 @@ class RestingTests(RestingCase):
             self.finish(got)
         self.assertTrue(self.parts.registry.breakers.of("m").is_closed)  # type: ignore[union-attr]
 
+    def test_a_key_that_was_replaced(self) -> None:
+        """An answer that refuses the old key does not let the new backend rest."""
+        self.two(lambda request: self.net.callLater(1, error(401), request))
+        got = self.ask()
+        self.one_post(
+            {"model_name": "m", "api_base": "http://10.0.0.1/v1", "api_key": "sk-new-key"}
+        )
+        self.finish(got)
+        self.assertTrue(self.parts.registry.breakers.of("m").is_closed)  # type: ignore[union-attr]
+        self.flushLoggedErrors()
+
     def test_the_state_is_shown(self) -> None:
         """The administration and the record say who rests, for how long, and why."""
         self.two(error(503))
