@@ -199,6 +199,14 @@ class ReportTests(SynchronousTestCase):
         """A drill that came to *results*."""
         return Report(CONFIG, results, planned=len(results))
 
+    def test_a_busy_machine(self) -> None:
+        """It is said, since grades may be wrong."""
+        slow = evolve(self.result("4", "pass"), knocks=(Knock("m", 5.0),))
+        text = "\n".join(as_text(self.report(slow)))
+        self.assertIn("This machine was busy: the first request of a cell took 5.0 s", text)
+        quick = "\n".join(as_text(self.report(self.result("4", "pass"))))
+        self.assertNotIn("busy", quick)
+
     def test_all_well(self) -> None:
         """The score, the settings beside it, and that all is well."""
         report = self.report(*(self.result(cell.key, "pass") for cell in SIXTEEN))

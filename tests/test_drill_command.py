@@ -16,6 +16,7 @@ from typing import Any
 from attrs import evolve
 from twisted.internet import reactor as real_reactor  # noqa: TID251 - these tests use sockets
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import CannotListenError
 from twisted.python.runtime import platformType
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
@@ -26,6 +27,7 @@ from yallmp.drill.cells import CELLS, Cell
 from yallmp.drill.command import Progress, arranged, in_order, main
 from yallmp.drill.judge import Judgement
 from yallmp.drill.rehearsal import Proxy, Rehearsal, Result
+from yallmp.drill.report import Report, as_text
 from yallmp.drill.setting import stages
 from yallmp.drill.timescale import ScaledReactor
 from yallmp.names import Names
@@ -72,6 +74,29 @@ class RehearsalTests(TestCase):
             self.assertEqual([result.cell.key for result in results], list(names))
             grades = {result.cell.key: result.judgement for result in results}
             self.assertEqual({each.grade for each in grades.values()}, {"pass"}, grades)
+
+        return over.addCallback(seen)
+
+    def test_a_cell_that_cannot_be_built(self) -> Deferred[None]:
+        """It is told as one that failed, with the reason; the others go on."""
+        made: list[object] = []
+
+        def full_at_first(config: Config, reactor: Any) -> Proxy:
+            made.append(config)
+            if len(made) == 1:
+                raise CannotListenError("127.0.0.1", 0, OSError("Too many open files"))
+            return make_proxy(config, reactor)
+
+        rehearsal = Rehearsal(CONFIG, ScaledReactor(real_reactor, 8.0), full_at_first)
+        parts = [(stages(CONFIG)[0], CELL[name]) for name in ("4", "3")]
+        over = Deferred.fromCoroutine(rehearsal.run(parts))
+
+        def seen(results: list[Result]) -> None:
+            first, second = results
+            self.assertEqual((first.judgement.grade, second.judgement.grade), ("fail", "pass"))
+            self.assertIn("Too many open files", first.judgement.remarks[0])
+            report = Report(CONFIG, results, 8.0, 2, "pass")
+            self.assertIn("not rehearsed", "\n".join(as_text(report)))
 
         return over.addCallback(seen)
 

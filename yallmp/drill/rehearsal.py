@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
 from twisted.web.server import Site
 
@@ -80,15 +81,22 @@ class Rehearsal:
     async def _rehearse(self, stage: Stage, cell: Cell) -> Result:
         run = _Run(self.config, self.reactor, self.make_proxy, stage, cell)
         try:
-            replies = await run.ask()
+            run.build()
+            result = _judged(run, await run.ask())
+        except (OSError, CannotListenError) as error:
+            result = Result(cell, stage, Judgement("fail", (f"not rehearsed: {error}",)), (), ())
         finally:
             await run.close()
-        told = tuple(map(heard, replies))
-        knocks = tuple(run.wall.knocks)
-        judgement = judge(cell, told, knocks, primary=stage.primary, alone=stage.alone)
-        result = Result(cell, stage, judgement, told, knocks)
         self.done.append(result)
         return result
+
+
+def _judged(run: _Run, replies: Sequence[Reply]) -> Result:
+    """What a cell was worth in which the caller got *replies*."""
+    cell, stage = run.cell, run.stage
+    told, knocks = tuple(map(heard, replies)), tuple(run.wall.knocks)
+    judgement = judge(cell, told, knocks, primary=stage.primary, alone=stage.alone)
+    return Result(cell, stage, judgement, told, knocks)
 
 
 @define(eq=False)
@@ -102,13 +110,20 @@ class _Run:
     cell: Cell
     wall: Wall = field(init=False)
     _ports: list[Any] = field(factory=list)
-    _proxy: Proxy = field(init=False)
-    _address: str = field(init=False)
+    _proxy: Proxy | None = None
+    _address: str = ""
 
     def __attrs_post_init__(self) -> None:
         faults = {backend.name: self._does(backend.name) for backend in self.stage.backends}
         self.wall = Wall(self.reactor, faults)
-        addresses = {name: self._built(name) for name in faults}
+
+    def build(self) -> None:
+        """
+        Open the wall, and the proxy before it.
+
+        :raises CannotListenError: there is no port, or no descriptor, for it.
+        """
+        addresses = {name: self._built(name) for name in self.wall.faults}
         self._proxy = self.make_proxy(with_wall(self.config, self.stage, addresses), self.reactor)
         self._address = self._listening(self._proxy.site)
 
@@ -145,5 +160,6 @@ class _Run:
         """Leave nothing behind."""
         for port in self._ports:
             await maybeDeferred(port.stopListening)
-        await self._proxy.wires.close()
+        if self._proxy is not None:
+            await self._proxy.wires.close()
         self.wall.close()

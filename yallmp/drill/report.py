@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite
+from statistics import median
 from typing import Any
 
 from attrs import frozen
@@ -19,6 +20,8 @@ from yallmp.drill.observed import Heard, Knock
 from yallmp.drill.rehearsal import Result
 from yallmp.drill.setting import Stage
 
+#: A first request that takes longer than this to arrive shows a busy machine; seconds.
+BUSY = 2.0
 _FALLBACK = "give the model a fallback (router_settings.fallbacks)"
 _TIMES = ("first_content_timeout", "idle_timeout")
 _SIXTEEN = {cell.key for cell in SIXTEEN}
@@ -61,6 +64,12 @@ class Report:
         return [result for result in self.results if result.stage.model == stage.model]
 
     @property
+    def lag(self) -> float:
+        """How long the first request of a cell took to reach its wall, at the median; seconds."""
+        first = [result.knocks[0].at for result in self.results if result.knocks]
+        return median(first) if first else 0.0
+
+    @property
     def stages(self) -> list[Stage]:
         """The models, each once."""
         return list({result.stage.model: result.stage for result in self.results}.values())
@@ -73,6 +82,11 @@ def as_text(report: Report) -> Iterator[str]:
     for stage in report.stages:
         yield from _model(report, stage)
     yield ""
+    if report.lag > BUSY:
+        yield (
+            f"This machine was busy: the first request of a cell took {report.lag:.1f} s to arrive."
+            " Trust a run on an idle one, or without --fast."
+        )
     yield _sum(report)
 
 
@@ -210,7 +224,7 @@ def attempts(knocks: Sequence[Knock]) -> str:
 def as_json(report: Report) -> str:
     """The report for programs."""
     models = [_model_as_value(report, stage) for stage in report.stages]
-    facts = {"ok": report.ok, "complete": report.complete, "pace": report.pace}
+    facts = {"ok": report.ok, "complete": report.complete, "pace": report.pace, "lag": report.lag}
     return json.dumps({**facts, "models": models}, indent=2)
 
 
