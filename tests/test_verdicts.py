@@ -23,6 +23,7 @@ from yallmp.core.verdicts import (
     Tried,
     Try,
     backoff,
+    is_poison,
     next_step,
 )
 
@@ -126,6 +127,29 @@ class TableTests(SynchronousTestCase):
             Reason.ACCOUNT, Reason.AUTH, Reason.UNKNOWN_THERE, Reason.AT_FAULT, Reason.QUOTA,
             Reason.UNABLE, Reason.REDIRECT,
         })  # fmt: skip
+
+
+class PoisonTests(SynchronousTestCase):
+    """Requests that backends die of."""
+
+    def test_what_is_a_death(self) -> None:
+        """The connection ended before the answer did; an answer that is bad is none."""
+        cut = Problem(Reason.INCOMPLETE, code="upstream_disconnected")
+        early = Problem(Reason.INCOMPLETE, code="upstream_incomplete")
+        reset = Problem(Reason.DISCONNECTED)
+        for one, other, poison in (
+            (cut, reset, True), (reset, reset, True), (early, early, False), (cut, early, False),
+            (Problem(Reason.TIMEOUT), reset, False), (Problem(Reason.UNREACHABLE), cut, False),
+        ):  # fmt: skip
+            tried = [failed(A, one), failed(F, other)]
+            self.assertIs(is_poison(tried), poison, (one, other))
+        self.assertFalse(is_poison([failed(A, reset), failed(A, reset)]), "one backend is no proof")
+
+    def test_it_stops(self) -> None:
+        """Nobody else is asked."""
+        reset = Problem(Reason.DISCONNECTED)
+        stopped = step(route(A, F, G), failed(A, reset, again=True), failed(F, reset, again=True))
+        self.assertEqual(stopped, Stop(poison=True))
 
 
 class PositionTests(SynchronousTestCase):

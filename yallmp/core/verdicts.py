@@ -29,8 +29,6 @@ BACKOFF, BACKOFF_MAX = 0.25, 2.0
 SHARE, LEAST_SHARE = 0.2, 3
 #: A request that kills so many backends goes no further.
 KILLED = 2
-#: Failures by which a backend may have died of the request.
-_DEATHS = (Reason.DISCONNECTED, Reason.INCOMPLETE)
 #: Rows that a status leads to, which ``retry_statuses`` and ``failover_statuses`` change.
 BY_STATUS = frozenset({
     Reason.AUTH, Reason.UNKNOWN_THERE, Reason.AT_FAULT, Reason.BUSY, Reason.WAIT,
@@ -165,8 +163,13 @@ def may_spare(under_way: int, active: int) -> bool:
 
 def is_poison(tried: Sequence[Tried]) -> bool:
     """Whether so many backends died of the request that it may be its fault."""
-    died = {t.backend.name for t in tried if t.problem.reason in _DEATHS}
-    return len(died) >= KILLED
+    return len({t.backend.name for t in tried if _died(t.problem)}) >= KILLED
+
+
+def _died(problem: Problem) -> bool:
+    """Whether a backend may have died: its connection ended before its answer did."""
+    cut = problem.reason is Reason.INCOMPLETE and problem.code == "upstream_disconnected"
+    return cut or problem.reason is Reason.DISCONNECTED
 
 
 def repeats(problem: Problem, router: Router) -> bool:
