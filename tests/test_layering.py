@@ -55,7 +55,7 @@ LAYERS: list[list[str]] = [
     ],
     # One request.
     [
-        "accessline", "attempts", "course", "endings", "forwarding", "observers", "relay",
+        "accessline", "attempts", "course", "endings", "forwarding", "gates", "observers", "relay",
         "rescuing", "tally",
         "wholes",
     ],

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.test_rescue import asked, said
@@ -89,7 +91,7 @@ class TranscriptTests(SynchronousTestCase):
             {"choices": [{"index": 0, "delta": {}}, {"index": 1, "delta": {}}]},
             {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": []}}]},
             {"choices": [{"index": 0, "message": {"content": "a"}}]},
-            {"choices": [7]},
+            {"choices": [7]}, {"type": "citation", "at": 3},
         )  # fmt: skip
         for chunk in odd:
             self.assertFalse(self.kept(delta(content="a"), chunk).plain, chunk)
@@ -175,6 +177,41 @@ class ComparisonTests(SynchronousTestCase):
         """A client that has none keeps what comes."""
         told = self.seen(said(content="a"), delta(content="ab"))
         self.assertEqual(passed(told[0])["id"], "new")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(["", "a", "ab", "abc", "stop"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["choices", "delta", "content", "text", "index", "finish_reason", "usage", "tool_calls",
+             "logprobs", "message", "role", "id", "type", "error", "refusal"]
+        ),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+class AnythingTests(SynchronousTestCase):
+    """Whatever a backend sends, it is looked at."""
+
+    @given(st.lists(JSON | JSON.map(lambda value: {"choices": [value]}), max_size=4))
+    def test_any_json(self, values: list[Any]) -> None:
+        """No inspector raises, and what it passes on are events."""
+        for make in (OPENAI.comparison, OPENAI.continuation):
+            inspector = make(asked(), text(content="ab"))
+            for value in values:
+                seen = inspector.see(event(value))
+                if seen.instead:
+                    self.assertTrue(seen.instead.endswith(b"\n\n"))
+
+    def test_a_delta_that_is_none(self) -> None:
+        """A rescuer's malformed choice is another answer."""
+        for chunk in ({"choices": ["x"]}, {"choices": [{"delta": "x"}]}, {"choices": "abc"}):
+            inspector = OPENAI.comparison(asked(), text(content="ab"))
+            self.assertIs(inspector.see(event(chunk)).kind, Kind.DIFFERENT, chunk)
 
 
 class ContinuationTests(SynchronousTestCase):

@@ -27,7 +27,7 @@ class PauseTests(SynchronousTestCase):
         )
         relay = Relay(
             whatever, whatever, whatever, dog, clock, Patience(idle_timeout=5), 0.0,
-            bytes, bool, bool, False,
+            0.0, bytes, bool, bool, False,
         )  # fmt: skip
         relay._body = whatever
         relay.pauseProducing()

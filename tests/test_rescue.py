@@ -21,6 +21,7 @@ from yallmp.core.rescue import (
     Repetition,
     Said,
     compares,
+    may_ever_rescue,
     may_rescue,
     prefills,
     repeats,
@@ -107,6 +108,14 @@ class MayTests(SynchronousTestCase):
         self.assertFalse(transcript.plain)
         self.assertEqual(transcript.fields, {})
 
+    def test_pieces_are_joined(self) -> None:
+        """A long answer is not thousands of pieces."""
+        transcript = Transcript()
+        for number in range(1000):
+            transcript.add("content", f"{number} ")
+        self.assertEqual(transcript.fields["content"], "".join(f"{n} " for n in range(1000)))
+        self.assertLess(len(transcript._parts["content"]), 300)
+
 
 class HowTests(SynchronousTestCase):
     """By comparison or by prefill, by whom, for how long."""
@@ -143,18 +152,40 @@ class HowTests(SynchronousTestCase):
     def test_prefill(self) -> None:
         """The same model, chat, content alone, and nothing that shapes the answer."""
         willing = Backend("b", "f", prefill="plain")
-        self.assertTrue(prefills(willing, "x", "x", asked(), said(content="y")))
-        self.assertFalse(prefills(B, "x", "x", asked(), said(content="y")))
-        self.assertFalse(prefills(willing, "x", "z", asked(), said(content="y")))
+        self.assertTrue(prefills(willing, "x", "x", asked(), said(content="so far so")))
+        self.assertFalse(prefills(B, "x", "x", asked(), said(content="so far so")))
+        self.assertFalse(prefills(willing, "x", "z", asked(), said(content="so far so")))
         self.assertFalse(prefills(willing, "x", "x", asked(COMPLETIONS), said(text="y")))
-        thought = said(reasoning_content="hm", content="y")
+        thought = said(reasoning_content="hm", content="so far so")
         self.assertFalse(prefills(willing, "x", "x", asked(), thought))
         shaping: tuple[dict[str, Any], ...] = (
             {"max_tokens": 9}, {"max_completion_tokens": 1}, {"stop": "x"},
             {"response_format": {"type": "text"}}, {"tools": [{"type": "function"}]},
         )  # fmt: skip
         for fields in shaping:
-            self.assertFalse(prefills(willing, "x", "x", asked(**fields), said(content="y")))
+            self.assertFalse(
+                prefills(willing, "x", "x", asked(**fields), said(content="so far so"))
+            )
+
+    def test_prefill_that_could_not_be_watched(self) -> None:
+        """Too short a text, a beginning of the client's own, and what the backend adds."""
+        willing, enough = Backend("b", "f", prefill="plain"), said(content="so far so")
+        self.assertFalse(prefills(willing, "x", "x", asked(), said(content="so far")))
+        begun = asked(messages=[{"role": "user", "content": "a"}, {"role": "assistant"}])
+        self.assertFalse(prefills(willing, "x", "x", begun, enough))
+        limiting = Backend("b", "f", prefill="plain", extra_body=(("max_tokens", "9"),))
+        self.assertFalse(prefills(limiting, "x", "x", asked(), enough))
+
+    def test_whether_anything_is_kept(self) -> None:
+        """Only what might be told on: not large requests, unless somebody could go on."""
+        big = asked(messages=[{"role": "user", "content": "x" * 40000}])
+        self.assertTrue(may_ever_rescue(A, asked(), ROUTE))
+        self.assertFalse(may_ever_rescue(A, big, ROUTE))
+        self.assertFalse(may_ever_rescue(A, asked(n=2), ROUTE))
+        self.assertFalse(may_ever_rescue(A, asked(), ROUTE.to_one()))
+        self.assertFalse(may_ever_rescue(Backend("a", "m", stream_rescue="off"), asked(), ROUTE))
+        willing = Route("m", "m", "exact", (A, Backend("b", "f", prefill="plain")))
+        self.assertTrue(may_ever_rescue(A, big, willing))
 
 
 class AgreementTests(SynchronousTestCase):
@@ -240,6 +271,12 @@ class RepetitionTests(SynchronousTestCase):
         text = "x" * LOOKED_AT
         self.assertEqual(watch.hear(text), (Said.NEW, text))
         self.assertEqual(watch.hear(self.START), (Said.NEW, self.START))
+
+    def test_nothing_is_no_continuation(self) -> None:
+        """The backend took the text for a whole answer, which it may not be."""
+        for held in ("", " \n"):
+            watch = Repetition(self.START)
+            self.assertEqual(watch.hear(held, over=True), (Said.DIFFERENT, ""))
 
     def test_one_that_repeats_is_dropped(self) -> None:
         """Nothing of it was seen."""

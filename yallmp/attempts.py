@@ -23,7 +23,7 @@ from yallmp.bodies import collected
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call, Delivered
 from yallmp.core.exchange import Event, HeaderPairs
-from yallmp.core.gate import HELD_MAX, Gate, Inspector
+from yallmp.core.gate import Gate, Inspector
 from yallmp.core.headers import for_backend, media_type
 from yallmp.core.inflate import decoder
 from yallmp.core.jsonbody import apply
@@ -31,6 +31,7 @@ from yallmp.core.problems import AttemptFailed, Problem, Reason, answer_problem,
 from yallmp.core.seam import Seam
 from yallmp.core.transcript import Transcript
 from yallmp.downstream import Client
+from yallmp.gates import gate_for
 from yallmp.interfaces import IApiType
 from yallmp.relay import FIRST_CONTENT_LATE, Relay, Watchdog
 from yallmp.report import Report
@@ -44,12 +45,17 @@ _ANSWER_LATE = Problem(Reason.TIMEOUT, "the answer was not whole in time")
 
 
 class Broken(Exception):
-    """The answer broke with ``problem`` after the client had content of it: ``transcript``."""
+    """
+    The answer broke with ``problem`` after the client had content of it: ``transcript``.
 
-    def __init__(self, problem: Problem, transcript: Transcript) -> None:
+    ``flowed`` are the seconds from sending to the last content.
+    """
+
+    def __init__(self, problem: Problem, transcript: Transcript, flowed: float) -> None:
         super().__init__(problem.message)
         self.problem = problem
         self.transcript = transcript
+        self.flowed = flowed
 
 
 @frozen
@@ -98,6 +104,7 @@ class Attempt:
     _committed: bool = False
     _told: bool = False
     _inspector: Inspector | None = None
+    _flowed: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         clock = self.around.clock
@@ -150,7 +157,7 @@ class Attempt:
         self._wire.cut()  # there may be a body that nobody has begun to read
         self._report.end(self._status, self._body, problem.reason.value, problem.message)
         if self._committed and self._inspector is not None:
-            raise Broken(problem, self._inspector.transcript)
+            raise Broken(problem, self._inspector.transcript, self._flowed)
         raise AttemptFailed(problem)
 
     def _cancel(self) -> None:
@@ -180,7 +187,7 @@ class Attempt:
 
     def _watch(self, name: str, problem: Problem) -> None:
         seconds = self.backend.patience.seconds(name, last=self.last)
-        self._dog.watch(self._started + seconds, problem)
+        self._dog.watch(self._started + seconds, problem, self._started)
 
     def _outgoing(self) -> Outgoing:
         """What is sent; told as the attempt's beginning."""
@@ -215,6 +222,7 @@ class Attempt:
             clock=self.around.clock,
             patience=self.backend.patience,
             started=self._started,
+            born=self._born,
             decode=decode,
             open_client=lambda: self._open_stream(headers),
             heard=self._report.heard,
@@ -223,9 +231,17 @@ class Attempt:
         try:
             await relay.run(response)
         finally:
+            self._flowed = relay.flowed
             self._report.dropped(relay.dropped)
         self.client.finish()
         return Delivered(self.backend.name, gate.inspector.finish_reason, gate.inspector.usage)
+
+    @property
+    def _born(self) -> float:
+        """When the stream began: one that goes on with another is as old as the request."""
+        if self.seam is None:
+            return self._started
+        return self.around.clock.seconds() - self.around.at() / 1000
 
     @property
     def _extends(self) -> bool:
@@ -234,24 +250,11 @@ class Attempt:
         return explicit is None and not self.last
 
     def _gate(self, headers: HeaderPairs) -> Gate:
-        limits, whole = self.call.config.limits, self.backend.stream_commit == "complete"
-        self._inspector = self._new_inspector()
-        return Gate(
-            self._inspector,
-            limits.max_event_bytes,
-            self._error_problem(headers),
-            hold_max=limits.max_response_bytes if whole else HELD_MAX,
-            whole=whole and self.seam is None,
-            postscript=self._postscript,
+        gate = gate_for(
+            self.call, self.backend, self.seam, self._error_problem(headers), self._postscript
         )
-
-    def _new_inspector(self) -> Inspector:
-        asked, seam = self.call.asked, self.seam
-        if seam is None:
-            return self._type.inspector(asked)
-        if seam.prefill:
-            return self._type.continuation(asked, seam.delivered)
-        return self._type.comparison(asked, seam.delivered)
+        self._inspector = gate.inspector
+        return gate
 
     def _error_problem(self, headers: HeaderPairs) -> Callable[[Any], Problem]:
         longest = self.call.config.router.retry_after_max

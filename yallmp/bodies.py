@@ -13,6 +13,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
@@ -21,6 +22,7 @@ from twisted.web.iweb import IResponse
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.wires import Wire
 
+_log = Logger()
 #: How long a finished answer's connection may take to end the body and be used again.
 LINGER = 1.0
 
@@ -52,6 +54,9 @@ class Body(Protocol):
             self.take(data)
         except AttemptFailed as failed:
             self.fail(failed)
+        except Exception:
+            _log.failure("an answer could not be read")
+            self.fail(AttemptFailed(_UNREADABLE))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.wire.release()
@@ -94,6 +99,7 @@ class Body(Protocol):
         self.wire.cut()
 
 
+_UNREADABLE = Problem(Reason.INVALID, "the answer could not be read")
 _CUT = Problem(Reason.INCOMPLETE, "the body was cut short", code="upstream_disconnected")
 
 

@@ -81,9 +81,9 @@ class Course:
         """The backends of the route that rest now."""
         return self.tally.resting(b.name for b in self.call.route.every)
 
-    def next(self, left: float) -> Try | Stop:
+    def next(self, left: float, *, spare: bool = True) -> Try | Stop:
         """
-        What follows, with *left* seconds of the deadline.
+        What follows, with *left* seconds of the deadline; no S without *spare*.
 
         A backend that the request leaves by it has served it badly, and is told so.
         """
@@ -95,7 +95,7 @@ class Course:
             chance=tools.draw(),
             left=left,
             resting=self.resting,
-            spare=tools.registry.retries.spare,
+            spare=spare and tools.registry.retries.spare,
         )
         stays = isinstance(step, Try) and self.tried and step.backend == self.tried[-1].backend
         if self.tried and not stays:

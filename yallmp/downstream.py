@@ -12,6 +12,7 @@ from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.web.server import Request
+from zope.interface import implementer
 
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.sse import comment_bytes
@@ -24,6 +25,40 @@ STREAM_HEADERS: HeaderPairs = (
 #: How long a broken-off client may take to read what is left, in seconds.
 LAST_WORDS = 10.0
 KEEP_ALIVE = comment_bytes(b"keep-alive")
+
+
+@implementer(IPushProducer)
+@define(eq=False)
+class Pacer:
+    """
+    The producer that a client's connection paces, whoever produces just now.
+
+    One for the whole answer: a connection that is full says so only once.
+    """
+
+    producer: IPushProducer | None = None
+    paused: bool = False
+
+    def drives(self, producer: IPushProducer | None) -> None:
+        """From now on *producer* is paced."""
+        self.producer = producer
+        if producer is not None and self.paused:
+            producer.pauseProducing()
+
+    def pauseProducing(self) -> None:
+        """The client does not read."""
+        self.paused = True
+        if self.producer is not None:
+            self.producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """It reads again."""
+        self.paused = False
+        if self.producer is not None:
+            self.producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """It is gone; its departure cancels the exchange, and with it all of this."""
 
 
 @define(eq=False)
@@ -39,7 +74,7 @@ class Client:
     status: int = 0
     sent: int = 0
     gone: bool = False
-    _paced: bool = False
+    _pacer: Pacer | None = None
     _broken_off: bool = field(default=False)
 
     def __attrs_post_init__(self) -> None:
@@ -70,7 +105,7 @@ class Client:
     def finish(self) -> None:
         """The answer is whole."""
         if not self.gone:
-            self.unpace()
+            self._unregister()
             self.request.finish()
 
     async def break_off(self, event: bytes) -> None:
@@ -80,7 +115,7 @@ class Client:
         Returns when the connection is gone; until then the request must not be finished.
         """
         self.write(event)
-        self.unpace()
+        self._unregister()
         if self.gone:
             return
         closed = self.request.notifyFinish().addErrback(lambda _: None)
@@ -102,15 +137,22 @@ class Client:
             self.request.channel.forceAbortClient()
 
     def pace(self, producer: IPushProducer) -> None:
-        """Let the client's reading pace *producer*."""
-        if not self.gone and not self._paced:
-            self._paced = True
-            self.request.registerProducer(producer, True)
+        """Let the client's reading pace *producer*, at once if it does not read."""
+        if self.gone:
+            return
+        if self._pacer is None:
+            self._pacer = Pacer()
+            self.request.registerProducer(self._pacer, True)
+        self._pacer.drives(producer)
 
     def unpace(self) -> None:
-        """Undo :meth:`pace`."""
-        if self._paced and not self.gone:
-            self._paced = False
+        """Nobody produces just now."""
+        if self._pacer is not None:
+            self._pacer.drives(None)
+
+    def _unregister(self) -> None:
+        pacer, self._pacer = self._pacer, None
+        if pacer is not None and not self.gone:
             self.request.unregisterProducer()
 
     def _head(self, status: int, headers: HeaderPairs) -> None:

@@ -136,7 +136,7 @@ class Exchange:
         names = tuple(backend.name for backend in route.every)
         self.tools.tell(Routed(self.call.id, route.model, names, route.reason))
         self._note_rests()
-        self._deadline.watch(self._until(), _LATE)
+        self._deadline.watch(self._until(), _LATE, self.began)
         if self.call.asked.stream:
             self._held.start(router.stream_headers_after)
 
@@ -165,20 +165,29 @@ class Exchange:
         step = self._next()
         while isinstance(step, Try):
             try:
-                return await self._take(step)
+                delivered = await self._take(step)
+                if delivered is not None:
+                    return delivered
+                step = self._next(spare=False)
             except AttemptFailed:
                 step = self._next()
         raise AllFailed(self._last_word(step))
 
-    def _next(self) -> Try | Stop:
-        return self._course.next(self._until() - self.tools.clock.seconds())
+    def _next(self, *, spare: bool = True) -> Try | Stop:
+        return self._course.next(self._until() - self.tools.clock.seconds(), spare=spare)
 
-    async def _take(self, step: Try) -> Delivered:
-        """Make an attempt, after its pause; an S is counted until its answer begins."""
+    async def _take(self, step: Try) -> Delivered | None:
+        """
+        Make an attempt, after its pause; an S is counted until its answer begins.
+
+        ``None``: it was an S, and in its pause the backend began to rest.
+        """
         self._repeat(step.again)
         try:
             if step.delay:
                 await deferLater(self.tools.clock, step.delay)
+            if step.again and step.backend.name in self._course.resting:
+                return None
             return await self._course.attempt(step.backend, self._commit, again=step.again)
         finally:
             self._repeat(False)

@@ -42,12 +42,16 @@ class Watchdog:
     expired: Problem | None = None
     _call: IDelayedCall | None = None
 
-    def watch(self, until: float, problem: Problem) -> None:
-        """From now on time is up at *until* (the clock's; infinite: never), for *problem*."""
+    def watch(self, until: float, problem: Problem, since: float) -> None:
+        """
+        From now on time is up at *until* (infinite: never), for *problem*.
+
+        :param since: when the wait began; both on the clock's time.
+        """
         self.stop()
         if until != math.inf:
             wait = max(0.0, until - self.clock.seconds())
-            self._call = self.clock.callLater(wait, self._bite, problem, wait)
+            self._call = self.clock.callLater(wait, self._bite, problem, since)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -55,8 +59,8 @@ class Watchdog:
         if call is not None and call.active():
             call.cancel()
 
-    def _bite(self, problem: Problem, waited: float) -> None:
-        self.expired = evolve(problem, spent=waited)
+    def _bite(self, problem: Problem, since: float) -> None:
+        self.expired = evolve(problem, spent=self.clock.seconds() - since)
         self.cancel()
 
 
@@ -67,6 +71,7 @@ class Relay:
     Relays one streamed answer.
 
     :ivar started: when the attempt was sent, on the clock's time.
+    :ivar born: when the stream began that this one is, or goes on with.
     :ivar extends: whether signs of life give the first content more time.
     :ivar decode: undoes the answer's compression.
     :ivar open_client: called at the commit, before anything is written.
@@ -80,6 +85,7 @@ class Relay:
     clock: IReactorTime
     patience: Patience
     started: float
+    born: float
     decode: Callable[[bytes], bytes]
     open_client: Callable[[], None]
     heard: Callable[[bytes], None]
@@ -91,6 +97,11 @@ class Relay:
     _paused: bool = False
     _paused_at: float = 0.0
     _tail: IDelayedCall | None = None
+
+    @property
+    def flowed(self) -> float:
+        """How long content flowed, from sending to the last of it; seconds."""
+        return max(0.0, self._last_content - self.started)
 
     async def run(self, response: IResponse) -> None:
         """
@@ -121,7 +132,7 @@ class Relay:
         """The client does not read: let the backend wait, and do not count its silence."""
         self._paused = True
         self._paused_at = self.clock.seconds()
-        self.dog.stop()
+        self._watch_age()
         self._stop_tail()
         self._body.pause()
 
@@ -195,7 +206,7 @@ class Relay:
         """A sign of life before the first content."""
         if self.extends:
             until = self.started + self.patience.seconds("ping_timeout")
-            self.dog.watch(until, FIRST_CONTENT_LATE)
+            self.dog.watch(until, FIRST_CONTENT_LATE, self.started)
 
     def _watch(self, now: float) -> None:
         if not self.gate.begun:
@@ -203,9 +214,17 @@ class Relay:
         seconds, explicit = self.patience.seconds, self.patience.explicit("idle_timeout")
         lively = now + seconds("idle_timeout")
         lull = seconds("ping_timeout") if explicit is None else explicit
-        idle = min(lively, self._last_content + lull)
-        old = self.started + seconds("stream_lifetime")
-        if idle <= old:
-            self.dog.watch(idle, _IDLE)
+        bored = self._last_content + lull
+        if min(lively, bored) > self._too_old:
+            self._watch_age()
+        elif lively <= bored:
+            self.dog.watch(lively, _IDLE, now)
         else:
-            self.dog.watch(old, _OLD)
+            self.dog.watch(bored, _IDLE, self._last_content)
+
+    @property
+    def _too_old(self) -> float:
+        return self.born + self.patience.seconds("stream_lifetime")
+
+    def _watch_age(self) -> None:
+        self.dog.watch(self._too_old, _OLD, self.born)

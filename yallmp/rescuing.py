@@ -10,6 +10,7 @@ from where the first one broke off, and only if it agrees with all that was said
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from attrs import define, field
 
@@ -32,6 +33,9 @@ from yallmp.course import Course
 from yallmp.downstream import Held
 from yallmp.relay import Watchdog
 
+#: A backend, and whether it is asked by prefill.
+Way = tuple[Backend, bool]
+
 _LATE = Problem(Reason.TIMEOUT, "nothing new came in time to go on with", code="rescue_timeout")
 
 
@@ -49,8 +53,10 @@ class Rescue:
     _dog: Watchdog = field(init=False)
     _asked: set[str] = field(factory=set)
     _broken: set[str] = field(factory=set)
+    _before: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._before = self.course.made
         self._dog = Watchdog(self.course.tools.clock, self._late)
 
     async def run(self, broken: Broken) -> Delivered:
@@ -60,9 +66,13 @@ class Rescue:
         :raises Broken: it stays broken.
         """
         while self._is_possible(broken):
+            ways = self._ways(broken)
+            first = next(ways, None)
+            if first is None:
+                break
             self._start(broken)
             try:
-                return await self._go_on(broken)
+                return await self._go_on(broken, chain([first], ways))
             except AttemptFailed:
                 break
             except Broken as another:
@@ -72,29 +82,35 @@ class Rescue:
                 self._stop()
         raise broken
 
+    @property
+    def _made(self) -> int:
+        """How many attempts were made for the rescue."""
+        return self.course.made - self._before
+
     def _is_possible(self, broken: Broken) -> bool:
         call, tried = self.course.call, self.course.tried
-        if len(self._asked) >= ATTEMPTS or is_poison(tried):
+        if self._made >= ATTEMPTS or is_poison(tried):
             return False
         at_fault = tried[-1].backend
         return may_rescue(at_fault, broken.problem, broken.transcript, call.asked, call.route)
 
     def _start(self, broken: Broken) -> None:
-        last = self.course.tried[-1]
-        seconds = rescue_seconds(last.backend.patience, last.lasted)
+        last = self.course.tried[-1].backend
+        seconds = rescue_seconds(last.patience, broken.flowed)
         self._dog.expired = None
         self.course.resume()
-        self._dog.watch(self.course.tools.clock.seconds() + seconds, _LATE)
+        now = self.course.tools.clock.seconds()
+        self._dog.watch(now + seconds, _LATE, now)
         if self.held.every is not None:
             self.held.start(self.held.every)
         said = sum(map(len, broken.transcript.fields.values()))
         self.course.note(
-            f"{last.backend.name} broke off after {said} characters ({broken.problem.message});"
+            f"{last.name} broke off after {said} characters ({broken.problem.message});"
             f" others have {seconds:g} s to go on"
         )
 
-    async def _go_on(self, broken: Broken) -> Delivered:
-        for backend, prefill in self._ways(broken):
+    async def _go_on(self, broken: Broken, ways: Iterator[Way]) -> Delivered:
+        for backend, prefill in ways:
             self._asked.add(backend.name)
             how = "prefill" if prefill else "comparison"
             self.course.note(f"{backend.name} is asked to go on, by {how}")
@@ -105,14 +121,14 @@ class Rescue:
                 self.course.broke()
         raise AttemptFailed(broken.problem)
 
-    def _ways(self, broken: Broken) -> Iterator[tuple[Backend, bool]]:
+    def _ways(self, broken: Broken) -> Iterator[Way]:
         """Who may go on, and whether by prefill; asked for one at a time."""
         call, course = self.course.call, self.course
         at_fault = course.tried[-1].backend
         self._broken.add(at_fault.name)
         sent, transcript = call.route.sends(at_fault), broken.transcript
         for backend in rescuers(call.route, self._broken, course.resting):
-            if self._dog.expired or len(self._asked) >= ATTEMPTS or is_poison(course.tried):
+            if self._dog.expired or self._made >= ATTEMPTS or is_poison(course.tried):
                 return
             if backend.name in self._asked:
                 continue

@@ -103,13 +103,20 @@ class ChoiceStream:
     def _chunk(self, chunk: dict[str, Any]) -> Seen:
         choices = chunk.get("choices")
         if not isinstance(choices, list):
-            return _EMPTY if chunk.get("type") == _PING else _CONTENT
+            return self._other(chunk)
         self.usage = usage_of(chunk) or self.usage
         if not choices:
             return _CONTENT if chunk.get("usage") is not None else _EMPTY
         content = [self._choice(choice) for choice in choices]
         self._note(chunk, choices)
         return _CONTENT if any(content) else _EMPTY
+
+    def _other(self, chunk: dict[str, Any]) -> Seen:
+        """A chunk without choices: a ping, or something that nobody can go on with."""
+        if chunk.get("type") == _PING:
+            return _EMPTY
+        self.transcript.keep(False)
+        return _CONTENT
 
     def _note(self, chunk: dict[str, Any], choices: list[Any]) -> None:
         """Keep what was said, as long as another answer could go on with it."""
@@ -162,12 +169,19 @@ def is_text(choice: Any) -> bool:
 def said_in(chunk: dict[str, Any]) -> dict[str, str]:
     """The texts of *chunk*, whose choice is one of text, by field."""
     found: dict[str, str] = {}
-    for choice in chunk.get("choices") or ():
-        delta = choice.get("delta") or {}
-        found.update((k, v) for k, v in delta.items() if k in _SPOKEN and isinstance(v, str) and v)
-        if choice.get("text"):
-            found["text"] = choice["text"]
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict):
+            found.update(_texts(choice))
     return found
+
+
+def _texts(choice: dict[str, Any]) -> dict[str, str]:
+    delta = choice.get("delta")
+    said = delta if isinstance(delta, dict) else {}
+    found = {k: v for k, v in said.items() if k in _SPOKEN and isinstance(v, str) and v}
+    text = choice.get("text")
+    return {**found, "text": text} if isinstance(text, str) and text else found
 
 
 def _says_something(choice: dict[str, Any]) -> bool:

@@ -224,9 +224,16 @@ class Gate:
         else:
             self._held += data
         if len(self._held) > self.hold_max:
-            self._commit(out, release)
+            self._too_much(out, release)
         elif seen.kind is Kind.CONTENT:
             self._content(out, release)
+
+    def _too_much(self, out: bytearray, release: Release) -> None:
+        """So much is not held: without content it goes on, a whole answer is too large."""
+        if self.whole:
+            self._broken(release, Problem(Reason.INVALID, "the answer is over the limit"))
+        else:
+            self._commit(out, release)
 
     def _content(self, out: bytearray, release: Release) -> None:
         """Content came; where none of it is to go on yet, nothing is committed."""

@@ -107,8 +107,24 @@ def prefills(
     """
     if backend.prefill == "off" or asked.endpoint is not CHAT or sends != sent_before:
         return False
-    bound = any(asked.document.get(name) for name in _BINDING)
-    return not bound and set(transcript.fields) == {"content"}
+    fields, given = transcript.fields, dict(backend.extra_body)
+    shaped = any(asked.document.get(name) or name in given for name in _BINDING)
+    enough = set(fields) == {"content"} and len(fields["content"]) >= OVERLAP // 2
+    return enough and not shaped and not _is_prefilled(asked)
+
+
+def _is_prefilled(asked: Asked) -> bool:
+    """Whether the client itself began the answer."""
+    messages = asked.document.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    return isinstance(last, dict) and last.get("role") == "assistant"
+
+
+def may_ever_rescue(broken: Backend, asked: Asked, route: Route) -> bool:
+    """Whether it is worth keeping what a stream of *broken* says: it may be told on."""
+    if broken.stream_rescue == "off" or route.bound or not _is_plain(asked):
+        return False
+    return compares(broken, asked) or any(leg.prefill != "off" for leg in route.legs)
 
 
 class Said(Enum):
@@ -174,10 +190,16 @@ class Repetition:
     passed: bool = False
 
     def hear(self, text: str, *, over: bool = False) -> tuple[Said, str]:
-        """What *text* is, and what may go on now; *over* tells that nothing follows."""
+        """
+        What *text* is, and what may go on now; *over* tells that nothing follows.
+
+        A continuation of nothing is none: the backend took the text for a whole answer.
+        """
         if self.passed:
             return Said.NEW, text
         self.held += text
+        if over and not self.held.strip():
+            return Said.DIFFERENT, ""
         if len(self.held) < LOOKED_AT and not over:
             return Said.KNOWN, ""
         self.passed = True

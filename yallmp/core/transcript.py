@@ -11,6 +11,8 @@ from attrs import define, field
 
 #: More characters than this are not kept: such an answer is not told on.
 MOST = 1024 * 1024
+#: So many pieces are kept before they are joined.
+PARTS = 256
 
 
 @define
@@ -32,10 +34,18 @@ class Transcript:
         """So much more was said in the field *name*."""
         self._size += len(text)
         if self._size > MOST:
+            self.keep(False)
+        elif text:
+            parts = self._parts.setdefault(name, [])
+            parts.append(text)
+            if len(parts) > PARTS:
+                parts[:] = ["".join(parts)]
+
+    def keep(self, wanted: bool) -> None:
+        """Keep nothing, unless it is *wanted*."""
+        if not wanted:
             self.plain = False
             self._parts.clear()
-        elif text:
-            self._parts.setdefault(name, []).append(text)
 
     def copy(self) -> Transcript:
         """A transcript of its own that begins with the same."""

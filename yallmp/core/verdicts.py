@@ -158,7 +158,7 @@ def next_step(
 
 def may_spare(under_way: int, active: int) -> bool:
     """Whether one more S may be made while *under_way* are, of *active* requests: no storms."""
-    return under_way < max(LEAST_SHARE, SHARE * active)
+    return under_way + 1 <= max(LEAST_SHARE, SHARE * active)
 
 
 def is_poison(tried: Sequence[Tried]) -> bool:
