@@ -276,6 +276,62 @@ class TimeTests(RescueCase):
         self.assertTrue(registry.breakers.of("f").is_closed)
 
 
+class PaceTests(RescueCase):
+    """A client that does not read, across a rescue."""
+
+    def test_the_rescuer_is_held_back_too(self) -> None:
+        """What the client does not read is not gathered, whoever sends it."""
+        words = ["x" * 8000 for _ in range(400)]
+        self.route(stream(told(*words[:40], finish=None), end="cut"), stream(told(*words)))
+        got = self.ask(stream=True, reading=False)
+        self.net.pass_time(5, step=0.5)
+        buffered = [len(end.sent) for end in self.net.ends if hasattr(end, "sent")]
+        self.assertFalse(got.over, buffered)
+        self.assertTrue(self.backend_is_held(), "the rescuer goes on sending")
+        got.transport.resumeProducing()
+        self.finish(got)
+        self.assertEqual(got.text, "".join(words))
+
+    def backend_is_held(self) -> bool:
+        """Whether some of the answer is still at the rescuer."""
+        return self.parts.registry.in_flight.count("f") == 1  # type: ignore[union-attr]
+
+
+class CountedTests(RescueCase):
+    """What a rescue means to the backends' breakers."""
+
+    def breaker(self, name: str) -> Any:
+        """The breaker of a backend."""
+        return self.parts.registry.breakers.of(name)  # type: ignore[union-attr]
+
+    def test_a_rescuer_that_fails(self) -> None:
+        """Its failures count, and let it rest."""
+        self.route(one_cut(b"".join(told("One ", finish=None))), error(401))
+        self.stream_of()
+        self.assertEqual(self.breaker("f").why, "auth")
+        self.flushLoggedErrors()
+
+    def test_a_rescuer_that_breaks(self) -> None:
+        """Three streams that it broke after it went on let it rest."""
+        self.route(
+            stream(told("One ", finish=None)),
+            stream(told("One ", "two ", id="x", finish=None)),
+        )
+        for _ in range(3):
+            self.breaker("m").rest(1000, 0.0, "for the test")
+            self.parts.registry.breakers.forget(["m"])  # type: ignore[union-attr]
+            self.stream_of()
+        self.assertFalse(self.breaker("f").is_closed)
+
+    def test_two_clean_early_ends_are_no_deaths(self) -> None:
+        """The third backend makes it whole."""
+        self.route(
+            stream(told("One ", finish=None)), stream(told("One ", finish=None)),
+            stream(told(*WORDS, id="y")),
+        )  # fmt: skip
+        self.check_whole(self.stream_of())
+
+
 class FinishedTests(RescueCase):
     """Answers that are whole, whatever comes behind them."""
 
@@ -404,6 +460,13 @@ class PrefillTests(RescueCase):
         got = self.stream_of()
         self.check_whole(got)
         self.assertNotIn(b"must not be", got.body)
+
+    def test_one_that_takes_the_text_for_whole(self) -> None:
+        """A continuation of nothing is none: a part would look like all of it."""
+        self.route_with("plain", stream(told(id="x")))
+        got = self.stream_of()
+        self.check_whole(got)
+        self.assertEqual(self.events_told(AttemptEnd)[1].error, "diverged")
 
     def test_one_that_begins_anew(self) -> None:
         """A backend that repeats the beginning is dropped before any of it is seen."""

@@ -21,7 +21,7 @@ from tests.fakes import (
     stream,
 )
 from yallmp.core.exchange import Note
-from yallmp.core.settings import Router
+from yallmp.core.settings import Limits, Router
 
 FALLBACK = (("m", ("f",)),)
 
@@ -118,6 +118,26 @@ class RestingTests(RestingCase):
         self.assertEqual(self.one().header("x-yallmp-route"), "f:200")
         self.net.pass_time(3, step=1)
         self.assertEqual(self.one().header("x-yallmp-route"), "m:200")
+
+    def test_a_rest_after_timeouts_is_as_long_as_they_were(self) -> None:
+        """Six times all that was waited in vain, also behind a head, or pings."""
+        head = stream([b": ping\n\n"], end="hang")
+        self.two(head, first_content_timeout=20)
+        for _ in range(2):
+            self.one(stream=True)
+        breaker = self.parts.registry.breakers.of("m")  # type: ignore[union-attr]
+        self.assertApproximates(breaker.rest_left(self.net.seconds()), 120, 3)
+
+    def test_a_probes_long_stream_keeps_nobody_out(self) -> None:
+        """From its first content on others may try the backend, too."""
+        self.two(*[error(503)] * 6, stream([ROLE, chunk("Hel")], end="hang"), good)
+        for _ in range(3):
+            self.one()
+        self.net.pass_time(7, step=0.5)
+        probe = self.ask(stream=True)
+        self.assertEqual(probe.text, "Hel")
+        self.assertEqual(self.one().header("x-yallmp-route"), "m:200")
+        probe.leave()
 
     def test_a_hanging_primary_is_paid_for_twice(self) -> None:
         """Of 20 requests one after the other at most 3 wait for it."""
@@ -224,6 +244,15 @@ class NoStormTests(RestingCase):
         self.assertEqual(self.asked("m"), 40, "by the time of the S it rests")
         self.assertEqual(self.parts.registry.retries.under_way, 0)  # type: ignore[union-attr]
         self.assertEqual(self.parts.registry.retries.active, 0)  # type: ignore[union-attr]
+
+    def test_an_s_counts_until_its_answer_begins(self) -> None:
+        """A stream that flows takes no room from others."""
+        self.two(error(500), stream([ROLE, chunk("Hel")], end="hang"))
+        got = self.ask(stream=True)
+        self.net.pass_time(1)
+        self.assertEqual(got.text, "Hel")
+        self.assertEqual(self.parts.registry.retries.under_way, 0)  # type: ignore[union-attr]
+        got.leave()
 
     def test_a_lonely_request_may_be_tried_again(self) -> None:
         """Three at once are always allowed."""
@@ -379,6 +408,31 @@ class WholeStreamTests(ProxyCase):
             self.net.callLater(5.0 * number, request.write, chunk("x"))
         self.net.callLater(50, request.write, chunk(finish="stop"))
         self.net.callLater(50.1, request.finish)
+
+    def test_too_large(self) -> None:
+        """An answer over the limit is none; nothing of it was seen."""
+        big = [ROLE, *[chunk("x" * 1000)] * 30, chunk(finish="stop")]
+        self.serve(
+            self.fake("m", stream(big), stream_commit="complete"),
+            self.fake("f", stream(GOOD_STREAM)),
+            fallbacks=FALLBACK,
+            limits=Limits(max_response_bytes=20_000),
+        )
+        got = self.finish(self.ask(stream=True))
+        self.assertEqual(got.text, "Hello")
+        self.assertEqual(got.header("x-yallmp-route"), "m:invalid_response,f:200")
+
+    def test_clean_early_ends_are_no_deaths(self) -> None:
+        """Two backends that end too early do not keep the third from answering."""
+        early = stream([ROLE, chunk("Other")])
+        self.serve(
+            self.fake("m", early, stream_commit="complete"),
+            self.fake("f", early, stream_commit="complete"),
+            self.fake("g", stream(GOOD_STREAM)),
+            fallbacks=(("m", ("f", "g")),),
+        )
+        got = self.finish(self.ask(stream=True))
+        self.assertEqual((got.text, got.header("x-yallmp-backend")), ("Hello", "g"))
 
     def test_missing_formal_end(self) -> None:
         """``[DONE]`` is added behind what was held."""

@@ -295,6 +295,15 @@ class BrokenTests(StreamCase):
             self.assert_broken(got, "upstream_idle_timeout")
             self.net.pass_time(60, step=1)
 
+    def test_lifetime_of_a_stream_that_nobody_reads(self) -> None:
+        """It ends all the same."""
+        self.serve(self.fake("m", stream([chunk("x" * BUFFER)] * 4, "hang"), stream_lifetime=60,
+                             stream_rescue="off"))  # fmt: skip
+        got = self.ask(stream=True, reading=False)
+        self.net.pass_time(61, step=1)
+        self.assertEqual(len(self.fakes["m"].left), 1)
+        got.leave()
+
     def test_lifetime(self) -> None:
         """A stream that never ends is ended."""
         tokens = Paced(self, *[(1, chunk("a"))] * 40, end="hang")

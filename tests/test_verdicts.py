@@ -24,6 +24,7 @@ from yallmp.core.verdicts import (
     Try,
     backoff,
     is_poison,
+    may_spare,
     next_step,
 )
 
@@ -127,6 +128,16 @@ class TableTests(SynchronousTestCase):
             Reason.ACCOUNT, Reason.AUTH, Reason.UNKNOWN_THERE, Reason.AT_FAULT, Reason.QUOTA,
             Reason.UNABLE, Reason.REDIRECT,
         })  # fmt: skip
+
+
+class SpareTests(SynchronousTestCase):
+    """How many S there may be."""
+
+    def test_a_fifth(self) -> None:
+        """Three always, then at most 20 % of the active requests."""
+        for active, most in ((1, 3), (15, 3), (16, 3), (19, 3), (20, 4), (21, 4), (40, 8)):
+            allowed = [n for n in range(20) if may_spare(n, active)]
+            self.assertEqual(len(allowed), most, active)
 
 
 class PoisonTests(SynchronousTestCase):
