@@ -102,7 +102,7 @@ def value(one: Round, contender: str, metric: Metric) -> float | None:
 def base(one: Round, metric: Metric) -> float | None:
     """nginx's value, if it can be divided by: a tiny difference of two large values cannot."""
     found = value(one, BASE, metric)
-    floor = one.get(DIRECT, {}).get(metric.name, 0.0) / 10 if metric.added else 0.0
+    floor = one.get(DIRECT, {}).get(metric.name, 0.0) / 4 if metric.added else 0.0
     return found if found is not None and found > floor else None
 
 

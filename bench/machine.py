@@ -107,12 +107,13 @@ def build(folder: Path, optimised: str = "-O2") -> Path:
 
 
 def said(words: Sequence[str]) -> str:
-    """The first line that a command says, or nothing."""
+    """The first line that a command says, or nothing if it cannot."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=20)
     except OSError:
         return ""
-    return next(iter((done.stdout + done.stderr).splitlines()), "")
+    lines = (done.stdout + done.stderr).splitlines()
+    return lines[0] if lines and done.returncode == 0 else ""
 
 
 def _version(package: str) -> str:
