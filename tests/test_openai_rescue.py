@@ -173,9 +173,20 @@ class ComparisonTests(SynchronousTestCase):
         self.assertIs(self.inspector.see(event({"error": {"message": "no"}})).kind, Kind.ERROR)
         self.assertTrue(self.inspector.see(event(b"{oops")).harmless)
 
+    def test_comments_behind_the_seam(self) -> None:
+        """A sign of life is the client's again, once text flows."""
+        (comment,) = Parser(99).feed(b": ping\n\n")
+        self.seen(text(content="ab"), delta(content="ab"))
+        self.assertEqual(self.inspector.see(comment).instead, NOTHING)
+        self.inspector.see(event(delta(content="c")))
+        self.assertIsNone(self.inspector.see(comment).instead)
+
     def test_without_an_id(self) -> None:
-        """A client that has none keeps what comes."""
+        """A client that has none keeps what comes, also if that breaks too."""
         told = self.seen(said(content="a"), delta(content="ab"))
+        self.assertEqual(passed(told[0])["id"], "new")
+        third = {**delta(content="abc"), "id": "third"}
+        told = self.seen(self.inspector.transcript, third)
         self.assertEqual(passed(told[0])["id"], "new")
 
 
@@ -234,6 +245,15 @@ class ContinuationTests(SynchronousTestCase):
             self.inspector.transcript.fields, {"content": "The quick brown fox jumps over"}
         )
 
+    def test_an_end_without_a_delta(self) -> None:
+        """What was held goes out with it all the same."""
+        for bare in ({}, {"delta": None}, {"text": ""}):
+            end = {"id": "new", "choices": [{"index": 0, "finish_reason": "stop", **bare}]}
+            told = self.seen(delta(content=" over"), end)
+            released = passed(told[1])["choices"][0]
+            self.assertEqual(released["delta"], {"content": " over"})
+            self.assertEqual(released["finish_reason"], "stop")
+
     def test_long_ones_flow(self) -> None:
         """Behind two hundred characters."""
         told = self.seen(delta(content="x" * 199), delta(content="yz"), delta(content="!"))
@@ -284,6 +304,13 @@ class PrefilledTests(SynchronousTestCase):
         self.assertEqual((value["model"], value["top_k"], "user" in value), ("up", 1, False))
         self.assertIs(value["continue_final_message"], True)
         self.assertIn('{"role":"user","content":"é]🙂"}'.encode(), sent)
+
+    def test_what_is_dropped_stays_dropped(self) -> None:
+        """A parameter that the backend is not to get, even if this way needs it."""
+        body = b'{"model": "m", "messages": [{}], "add_generation_prompt": true}'
+        value = json.loads(self.sent(body, "vllm", drop_params=("add_generation_prompt",)))
+        self.assertNotIn("add_generation_prompt", value)
+        self.assertIs(value["continue_final_message"], True)
 
 
 class BoundTests(SynchronousTestCase):

@@ -161,6 +161,8 @@ class HowTests(SynchronousTestCase):
         shaping: tuple[dict[str, Any], ...] = (
             {"max_tokens": 9}, {"max_completion_tokens": 1}, {"stop": "x"},
             {"response_format": {"type": "text"}}, {"tools": [{"type": "function"}]},
+            {"guided_json": {}, "guided_regex": "a+"}, {"grammar": "root ::= x"},
+            {"structured_outputs": {"choice": ["a"]}},
         )  # fmt: skip
         for fields in shaping:
             self.assertFalse(
@@ -261,6 +263,19 @@ class RepetitionTests(SynchronousTestCase):
         self.assertFalse(repeats(self.START, " and then it sleeps for a while"))
         self.assertTrue(repeats("One, two", "One, two, three"))
         self.assertFalse(repeats("One", "One more thing that is not the same"))
+
+    def test_space_in_front(self) -> None:
+        """Whoever begins anew may do so on a new line."""
+        self.assertTrue(repeats(self.START, "\n\n" + self.START))
+        self.assertTrue(repeats("\n" + self.START, self.START))
+        self.assertTrue(repeats(self.START, "\n" + self.START[-18:] + " again"))
+
+    def test_short_ones(self) -> None:
+        """The whole of a continuation of eight characters or more is looked at too."""
+        self.assertTrue(repeats(self.START, "The quick"))
+        self.assertTrue(repeats(self.START, "lazy dog"))
+        self.assertFalse(repeats(self.START, "azy dog"))
+        self.assertFalse(repeats(self.START, " and yawns."))
 
     def test_it_is_held_first(self) -> None:
         """Until two hundred characters, or the end."""

@@ -73,7 +73,7 @@ class OpenAI:
         self, asked: Asked, splices: tuple[Splice, ...], text: str, backend: Backend
     ) -> tuple[Splice, ...]:
         """The text as the assistant's last message, as the backend wants it."""
-        return prefilled(asked, splices, text, backend.prefill)
+        return prefilled(asked, splices, text, backend)
 
     def check(self, asked: Asked, body: bytes) -> Checked:
         """Whether *body* is JSON with what the endpoint promises, and no error."""

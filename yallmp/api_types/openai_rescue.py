@@ -16,6 +16,7 @@ from attrs import define, field
 
 from yallmp.api_types.openai_streams import ChoiceStream, said_in
 from yallmp.core.asked import Asked
+from yallmp.core.backend import Backend
 from yallmp.core.digits import loads
 from yallmp.core.exchange import Splice, Usage
 from yallmp.core.gate import Kind, Seen
@@ -23,6 +24,7 @@ from yallmp.core.rescue import Agreement, Repetition, Said
 from yallmp.core.sse import ServerEvent, event_bytes
 from yallmp.core.transcript import Transcript
 
+_VLLM = {"add_generation_prompt": "false", "continue_final_message": "true"}
 _DIFFERENT = Seen(Kind.DIFFERENT)
 _NOTHING = Seen(Kind.EMPTY, instead=b"")
 #: It is known already: a sign of a backend at work, with nothing to pass on.
@@ -36,6 +38,7 @@ class _Following:
     delivered: Transcript
     inner: ChoiceStream = field(factory=ChoiceStream)
     transcript: Transcript = field(init=False)
+    _flows: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.transcript = self.delivered.copy()
@@ -57,16 +60,23 @@ class _Following:
 
     def _passed(self, chunk: dict[str, Any]) -> bytes:
         """*chunk* as the client gets it."""
-        if self.delivered.id is not None and "id" in chunk:
-            chunk["id"] = self.delivered.id
+        if self.transcript.id is not None and "id" in chunk:
+            chunk["id"] = self.transcript.id
         return event_bytes(json.dumps(chunk).encode())
 
     def _flow(self, seen: Seen, chunk: dict[str, Any], texts: Mapping[str, str]) -> Seen:
         """Pass *chunk* on, with *texts* in place of its own."""
+        said, inner = self.transcript, self.inner.transcript
         for name, text in texts.items():
-            self.transcript.add(name, text)
-        self.transcript.plain = self.transcript.plain and self.inner.transcript.plain
+            said.add(name, text)
+        said.plain = said.plain and inner.plain
+        said.id = inner.id if said.id is None else said.id
+        self._flows = True
         return Seen(seen.kind, instead=self._passed(chunk))
+
+    def _without_content(self, seen: Seen, chunk: dict[str, Any] | None) -> Seen:
+        """What is not of the answer: a comment is passed on once text flows."""
+        return seen if chunk is None and self._flows else _NOTHING
 
 
 @define
@@ -100,7 +110,7 @@ class Comparison(_Following):
             return seen
         chunk = _chunk(event)
         if chunk is None or seen.kind is Kind.EMPTY:
-            return _NOTHING
+            return self._without_content(seen, chunk)
         if self._agreement.covered:
             return self._flow(seen, chunk, said_in(chunk))
         return self._compared(seen, chunk)
@@ -128,7 +138,6 @@ class Continuation(_Following):
     """
 
     _repetition: Repetition = field(init=False)
-    _flows: bool = False
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -151,7 +160,7 @@ class Continuation(_Following):
             return seen
         chunk = _chunk(event)
         if chunk is None or not chunk.get("choices") or seen.kind is Kind.EMPTY:
-            return _NOTHING
+            return self._without_content(seen, chunk)
         chunk.pop("usage", None)
         return self._looked_at(seen, chunk)
 
@@ -167,7 +176,6 @@ class Continuation(_Following):
             return _DIFFERENT
         if said is Said.KNOWN:
             return _KNOWN
-        self._flows = True
         return self._flow(seen, with_texts(chunk, {"content": text}), {"content": text})
 
 
@@ -181,26 +189,30 @@ def _chunk(event: ServerEvent) -> dict[str, Any] | None:
 
 def with_texts(chunk: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
     """*chunk* with *texts* in place of what its only choice says."""
+    said = {name: text for name, text in texts.items() if name != "text"}
     for choice in chunk["choices"]:
         if "text" in choice:
             choice["text"] = texts.get("text", "")
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            others = {k: v for k, v in delta.items() if k == "role" or not isinstance(v, str)}
-            choice["delta"] = {**others, **texts}
+        if said or choice.get("delta"):
+            choice["delta"] = {**_unspoken(choice.get("delta") or {}), **said}
     return chunk
 
 
-def prefilled(asked: Asked, splices: tuple[Splice, ...], text: str, way: str) -> tuple[Splice, ...]:
-    """*splices* and what makes *text* the assistant's last message."""
+def _unspoken(delta: dict[str, Any]) -> dict[str, Any]:
+    """*delta* without its texts; its role is none."""
+    return {k: v for k, v in delta.items() if k == "role" or not isinstance(v, str)}
+
+
+def prefilled(
+    asked: Asked, splices: tuple[Splice, ...], text: str, backend: Backend
+) -> tuple[Splice, ...]:
+    """*splices* and what makes *text* the assistant's last message, as *backend* wants it."""
     message: dict[str, Any] = {"role": "assistant", "content": text}
-    if way == "prefix":
+    if backend.prefill == "prefix":
         message["prefix"] = True
     document = asked.document
     at = document.members["messages"].end - 1
     added = [Splice(len(document.text[:at].encode()), b"", b", " + json.dumps(message).encode())]
-    if way == "vllm":
-        added += document.splices(
-            {"add_generation_prompt": "false", "continue_final_message": "true"}
-        )
+    if backend.prefill == "vllm":
+        added += document.splices({k: v for k, v in _VLLM.items() if k not in backend.drop_params})
     return tuple(sorted((*splices, *added), key=lambda splice: splice.offset))

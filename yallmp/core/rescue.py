@@ -29,14 +29,16 @@ CHEAP = 32 * 1024
 SOON, AT_LAST = 30.0, 120.0
 #: So many characters of a continuation are looked at before any of it goes on.
 LOOKED_AT = 200
-#: An overlap of so many characters is no accident.
+#: An overlap of so many characters is no accident, nor is all of a text half as long.
 OVERLAP = 16
 
 _OVER = ("stream_lifetime_exceeded", "proxy_shutdown")
 _UNLIKELY = (Reason.AT_FAULT, Reason.CONTENT_FILTER)
 _LOCAL_TOOLS = ("function", "custom")
 #: With these a continuation would not be what the answer would have been.
-_BINDING = ("tools", "functions", "response_format", "stop", "max_tokens", "max_completion_tokens")
+_BINDING = ("tools", "functions", "response_format", "stop", "max_tokens", "max_completion_tokens",
+            "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs",
+            "grammar", "json_schema")  # fmt: skip
 
 
 def may_rescue(
@@ -209,11 +211,21 @@ class Repetition:
 
 
 def repeats(delivered: str, text: str) -> bool:
-    """Whether *text* says the start, or the tail, of *delivered* again."""
-    least = min(OVERLAP, len(delivered))
-    if len(text) < least or least < OVERLAP // 2:
+    """
+    Whether *text* says the start, or the tail, of *delivered* again.
+
+    White space in front is no difference: whoever begins anew may do so on a new line.
+    """
+    said, begun = text.lstrip(), delivered.lstrip()
+    least = min(OVERLAP, len(begun), len(said))
+    if least < OVERLAP // 2:
         return False
-    if delivered.startswith(text[:least]):
-        return True
+    return (
+        begun.startswith(said[:least]) or _meets(begun, said, least) or _meets(begun, text, least)
+    )
+
+
+def _meets(delivered: str, text: str, least: int) -> bool:
+    """Whether *text* begins with at least the last *least* characters of *delivered*."""
     most = min(len(delivered), len(text))
     return any(text.startswith(delivered[-size:]) for size in range(least, most + 1))
