@@ -117,7 +117,7 @@ def said_in(data: bytes) -> dict[str, str]:
         if event.data in (None, b"[DONE]"):
             continue
         for choice in json.loads(event.data or b"")["choices"]:
-            for name, text in choice["delta"].items():
+            for name, text in (choice.get("delta") or {}).items():
                 if name != "role" and text:
                     found[name] = found.get(name, "") + text
     return found
@@ -206,3 +206,80 @@ class MixtureTests(SynchronousTestCase):
         self.assertTrue(course.whole, course)
         self.assertEqual(said_in(broke.sent + course.sent), one.text)
         self.assertNotIn(b'"two"', course.sent)
+
+
+class EveryByteTests(SynchronousTestCase):
+    """One answer with all there is in it, cut behind each of its bytes."""
+
+    ONE = Answer(("hm ", "é"), ("Once ", "🙂", " upon"), "one")
+    #: The end at which nothing is missing any more.
+    FINISH = ONE.stream.index(b'"stop"')
+
+    def cuts(self) -> list[Course]:
+        """What came of the first stream, for every place where it can break."""
+        courses = [first(self.ONE, at) for at in range(self.FINISH)]
+        return [course for course in courses if course.sent]
+
+    def test_the_same_again(self) -> None:
+        """It becomes the whole answer, of one id and one end."""
+        again = Answer(("hm é",), ("Once 🙂", " up", "on"), "two", role=False)
+        for broke in self.cuts():
+            course = second(broke.transcript, again, [])
+            both = broke.sent + course.sent
+            self.assertEqual((course.whole, said_in(both)), (True, self.ONE.text))
+            self.assertEqual((both.count(b'"stop"'), both.count(b"[DONE]")), (1, 1))
+            self.assertNotIn(b'"two"', both)
+
+    def test_another_answer(self) -> None:
+        """Different at its first character, or shorter: nothing of it is sent but its own."""
+        others = (Answer(("Hm é",), ("Once",), "two"), Answer((), ("Once 🙂 upon",), "two"),
+                  Answer(("hm é",), (), "two"))  # fmt: skip
+        for broke in self.cuts():
+            for other in others:
+                course = second(broke.transcript, other, [])
+                agreed = is_start(broke.transcript.fields, other.text)
+                self.assertEqual(course.whole, agreed, (broke.transcript.fields, other.text))
+                if not agreed:
+                    self.assertEqual(course.sent, b"")
+                    assert course.problem is not None
+                    self.assertIn(course.problem.reason, (Reason.DIVERGED, Reason.INCOMPLETE))
+
+    def test_three_answers(self) -> None:
+        """A rescue that breaks, wherever it does, can be rescued once more."""
+        broke = first(self.ONE, self.ONE.stream.index(b"Once ") + 40)
+        again = Answer(("hm é",), ("Once 🙂 u", "pon"), "two")
+        for at in range(again.stream.index(b'"stop"')):
+            rescue = second(broke.transcript, again, [], at)
+            third = second(rescue.transcript, Answer(("hm é",), ("Once 🙂 upon",), "three"), [])
+            both = broke.sent + rescue.sent + third.sent
+            self.assertEqual((third.whole, said_in(both)), (True, self.ONE.text))
+            self.assertNotIn(b'"three"', both)
+
+
+#: How backends write the chunk with the finish reason.
+ENDS = st.sampled_from([{}, {"delta": {}}, {"delta": None}, {"delta": {"content": ""}},
+                        {"delta": {"role": "assistant", "content": None}}])  # fmt: skip
+
+
+class ContinuationTests(SynchronousTestCase):
+    """By prefill, where no other answer is compared."""
+
+    START = "Once upon a time there was"
+
+    @given(WORDS, st.integers(0, 300), ENDS, st.lists(st.integers(0, 5000), max_size=6))
+    def test_nothing_is_lost(
+        self, words: tuple[str, ...], length: int, end: dict[str, Any], cuts: list[int]
+    ) -> None:
+        """However it is written: all of what goes on is sent, or nothing."""
+        pieces = [*words, "." * length]
+        told = Answer((), tuple(piece for piece in pieces if piece), "two").stream
+        finish = {"index": 0, "finish_reason": "stop", **end}
+        said = told[: told.index(b'"stop"')].rpartition(b"data: ")[0]
+        data = said + f"data: {json.dumps({'choices': [finish]})}\n\ndata: [DONE]\n\n".encode()
+        delivered = Transcript(id="one")
+        delivered.add("content", self.START)
+        course = follow(fresh(OPENAI.continuation(ASKED, delivered)), data, cuts, ends=True)
+        text = "".join(pieces)
+        self.assertEqual(said_in(course.sent).get("content", ""), text if course.whole else "")
+        self.assertEqual(course.whole, bool(text.strip()))
+        self.assertEqual(course.transcript.fields["content"], self.START + text * course.whole)
