@@ -218,6 +218,15 @@ class AnythingTests(SynchronousTestCase):
                 if seen.instead:
                     self.assertTrue(seen.instead.endswith(b"\n\n"))
 
+    def test_a_number_that_json_does_not_have(self) -> None:
+        """A chunk that cannot be written again is another answer."""
+        for make in (OPENAI.comparison, OPENAI.continuation):
+            inspector = make(asked(), text(content="ab"))
+            inspector.see(event(delta(content="ab")))
+            choice = b'{"index": 0, "delta": {"content": "c"}, "finish_reason": "stop"}'
+            odd = b'{"choices": [%s], "x": 1e400}' % choice
+            self.assertIs(inspector.see(event(odd)).kind, Kind.DIFFERENT)
+
     def test_a_delta_that_is_none(self) -> None:
         """A rescuer's malformed choice is another answer."""
         for chunk in ({"choices": ["x"]}, {"choices": [{"delta": "x"}]}, {"choices": "abc"}):

@@ -62,17 +62,21 @@ class _Following:
         """*chunk* as the client gets it."""
         if self.transcript.id is not None and "id" in chunk:
             chunk["id"] = self.transcript.id
-        return event_bytes(json.dumps(chunk).encode())
+        return event_bytes(json.dumps(chunk, allow_nan=False).encode())
 
     def _flow(self, seen: Seen, chunk: dict[str, Any], texts: Mapping[str, str]) -> Seen:
-        """Pass *chunk* on, with *texts* in place of its own."""
+        """Pass *chunk* on, with *texts* in place of its own, if it can be written again."""
+        try:
+            passed = self._passed(chunk)
+        except ValueError:  # a number that JSON does not have, such as 1e400
+            return _DIFFERENT
         said, inner = self.transcript, self.inner.transcript
         for name, text in texts.items():
             said.add(name, text)
         said.plain = said.plain and inner.plain
         said.id = inner.id if said.id is None else said.id
         self._flows = True
-        return Seen(seen.kind, instead=self._passed(chunk))
+        return Seen(seen.kind, instead=passed)
 
     def _without_content(self, seen: Seen, chunk: dict[str, Any] | None) -> Seen:
         """What is not of the answer: a comment is passed on once text flows."""
