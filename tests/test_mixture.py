@@ -156,6 +156,25 @@ def retold(draw: Any) -> tuple[Answer, Answer]:
     return one, Answer(one.thoughts, words, "two", draw(st.booleans()), draw(st.booleans()))
 
 
+class RefusedTests(SynchronousTestCase):
+    """An answer that is refused is not whole, however far it was."""
+
+    def test_a_last_chunk_that_cannot_be_passed_on(self) -> None:
+        """It has the finish reason; without it, and its text, the answer is no whole one."""
+        choice = b'{"index": 0, "delta": {"content": "c"}, "finish_reason": "stop"}'
+        odd = b'data: {"choices": [%s], "x": 1e400}\n\n' % choice
+        for make in (OPENAI.comparison, OPENAI.continuation):
+            delivered = Transcript()
+            delivered.add("content", "ab")
+            release = fresh(make(ASKED, delivered)).feed(
+                b'data: {"choices": [{"index": 0, "delta": {"content": "ab"}}]}\n\n' + odd
+            )
+            self.assertFalse(release.done)
+            self.assertNotIn(b"[DONE]", release.data)
+            assert release.problem is not None
+            self.assertIs(release.problem.reason, Reason.DIVERGED)
+
+
 class MixtureTests(SynchronousTestCase):
     """Prefill is off: by comparison."""
 

@@ -195,7 +195,7 @@ class Gate:
         if seen.kind is Kind.ERROR:
             self._broken(release, self.error_problem(seen.error))
         elif seen.kind is Kind.DIFFERENT:
-            self._broken(release, _DIVERGED)
+            self._fail(release, _DIVERGED)
         elif seen.kind is Kind.MALFORMED:
             self._malformed(seen, release)
         elif seen.kind is Kind.DONE:
@@ -250,6 +250,9 @@ class Gate:
         """It is broken; but what comes behind a finished answer takes nothing from it."""
         if self.inspector.expects_no_more:
             return self._close(release)
+        return self._fail(release, problem)
+
+    def _fail(self, release: Release, problem: Problem) -> Release:
         release.problem = problem
         self.over = True
         return release
