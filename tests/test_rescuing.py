@@ -20,6 +20,7 @@ from tests.fakes import (
     silent,
     stream,
 )
+from yallmp.api_types import openai_rescue
 from yallmp.core.exchange import AttemptEnd, End, Note, Read
 from yallmp.core.settings import Router
 
@@ -350,6 +351,22 @@ class FinishedTests(RescueCase):
                 self.check_whole(got)
                 self.assertEqual(got.body.count(b'"stop"'), 1)
                 self.assertEqual(self.fakes["f"].requests, [])
+
+
+class UnreadableTests(RescueCase):
+    """An unforeseen error in looking at a rescuer's last chunk."""
+
+    def test_it_does_not_make_a_part_look_whole(self) -> None:
+        """The chunk was seen, but did not go on."""
+
+        def broken(*_: object) -> bytes:
+            raise RuntimeError("unforeseen")
+
+        self.patch(openai_rescue._Following, "_passed", broken)
+        self.route(one_cut(b"".join(told("One ", finish=None))), stream(told("One ")[:-1]))
+        got = self.stream_of()
+        self.check_broken(got, "One ")
+        self.assertTrue(self.flushLoggedErrors(RuntimeError))
 
 
 class NoRescueTests(RescueCase):

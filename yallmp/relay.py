@@ -121,8 +121,9 @@ class Relay:
         """Wait for the body's end; a cut behind a finished answer takes nothing from it."""
         try:
             await self._body.ended
-        except AttemptFailed:
-            if self.gate.over or not self.gate.inspector.expects_no_more:
+        except AttemptFailed as failed:
+            cut = failed.problem.reason is Reason.INCOMPLETE
+            if self.gate.over or not cut or not self.gate.inspector.expects_no_more:
                 raise
             self._follow(self.gate.complete())
         if not self.gate.over:
