@@ -395,7 +395,7 @@ class PoolTests(SynchronousTestCase):
     def test_closing(self) -> None:
         """All that waits, and what comes back later."""
         first = self.ask()
-        self.pool.closeCachedConnections()
+        self.pool.close()
         self.assertTrue(first.transport.disconnected)  # type: ignore[union-attr]
         self.assertEqual(self.clock.getDelayedCalls(), [])
         first.connectionLost(Failure(ConnectionDone()))

@@ -8,7 +8,7 @@ of the connection, never with the final chunk: two independent signs that it is 
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.web.server import Request
@@ -75,7 +75,6 @@ class Client:
     sent: int = 0
     gone: bool = False
     _pacer: Pacer | None = None
-    _broken_off: bool = field(default=False)
 
     def __attrs_post_init__(self) -> None:
         self.request.notifyFinish().addErrback(self._left)

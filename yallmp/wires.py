@@ -106,6 +106,12 @@ class _Pool(HTTPConnectionPool):
         d: Deferred[Any] = super().getConnection(key, endpoint)
         return d.addCallback(self._give, endpoint.wire)
 
+    def close(self) -> Deferred[Any]:
+        """Close all, now and those that come back; fires when they are closed."""
+        self.cachedConnectionTimeout = 0
+        closed: Deferred[Any] = self.closeCachedConnections()
+        return closed
+
     def _give(self, connection: Any, wire: Wire) -> Any:
         before = self._holders.get(connection)
         if before is not None:
@@ -228,7 +234,7 @@ class Wires:
         self._contexts = contexts
         self._idle = idle
         self._lean = lean
-        self._pools: dict[tuple[Tls, bool], Any] = {}
+        self._pools: dict[tuple[Tls, bool], _Pool | LeanPool] = {}
 
     def agent(self, backend: Backend, wire: Wire, *, fresh: bool) -> IAgent:
         """
@@ -253,8 +259,7 @@ class Wires:
         done: Deferred[Any] = Deferred()
         done.callback(None)
         for pool in pools:
-            pool.cachedConnectionTimeout = 0  # for those that come back later
-            done.addCallback(lambda _, each: each.closeCachedConnections(), pool)
+            done.addCallback(lambda _, each: each.close(), pool)
         return done
 
     def _pool(self, backend: Backend) -> Any:

@@ -14,10 +14,9 @@ from typing import Any
 
 from attrs import define, field
 
-from yallmp.api_types.openai_streams import ChoiceStream, said_in
+from yallmp.api_types.openai_streams import ChoiceStream, said_in, value_of
 from yallmp.core.asked import Asked
 from yallmp.core.backend import Backend
-from yallmp.core.digits import loads
 from yallmp.core.exchange import Splice, Usage
 from yallmp.core.gate import Kind, Seen
 from yallmp.core.rescue import Agreement, Repetition, Said
@@ -184,10 +183,7 @@ class Continuation(_Following):
 
 
 def _chunk(event: ServerEvent) -> dict[str, Any] | None:
-    try:
-        value = loads(event.data or b"")
-    except (ValueError, RecursionError):
-        return None
+    value = value_of(event)
     return value if isinstance(value, dict) else None
 
 

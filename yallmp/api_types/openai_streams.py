@@ -32,7 +32,8 @@ _BEGINNINGS = {"response.created", "response.in_progress", "response.queued", _P
 _ENDINGS = {"response.completed", "response.incomplete"}
 
 
-def _parsed(event: ServerEvent) -> Any:
+def value_of(event: ServerEvent) -> Any:
+    """The JSON in *event*, or ``None``."""
     try:
         return loads(event.data or b"")
     except (ValueError, RecursionError):
@@ -94,7 +95,7 @@ class ChoiceStream:
             return look
         if (event.data or b"").strip() == b"[DONE]":
             return _DONE
-        chunk = _parsed(event)
+        chunk = value_of(event)
         if not isinstance(chunk, dict):
             return _not_an_object(event, tool_call_open=bool(self._calling))
         error = error_in(chunk, event.name)
@@ -219,7 +220,7 @@ class ResponseStream:
         look = _first_look(event)
         if look is not None:
             return look
-        value = _parsed(event)
+        value = value_of(event)
         if not isinstance(value, dict):
             return _not_an_object(event, self._calling)
         error = error_in(value, event.name)

@@ -63,6 +63,12 @@ def parsed(body: bytes) -> Any:
         return None
 
 
+def parsed_object(body: bytes) -> dict[str, Any]:
+    """*body* as a JSON object; an empty one if it is none."""
+    value = parsed(body)
+    return value if isinstance(value, dict) else {}
+
+
 def told_in(body: bytes) -> Told:
     """What the body of an error answer says, be it JSON, text, or a page in HTML (nothing)."""
     value = parsed(body)

@@ -7,13 +7,13 @@ error wherever it stands.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from yallmp.core.sse import Parser
+from yallmp.core.told import parsed_object
 from yallmp.drill.observed import Heard
 
 _LARGEST = 1 << 24
@@ -65,7 +65,7 @@ def heard(reply: Reply) -> Heard:
 
 
 def _whole(found: Heard, body: bytes) -> Heard:
-    value = _parsed(body)
+    value = parsed_object(body)
     if not 200 <= found.status < 300 or "error" in value:
         return evolve(found, error=_told(value, found.status))
     ear = _Ear()
@@ -100,7 +100,7 @@ class _Ear:
         if data.strip() == b"[DONE]":
             self.done = True
             return
-        value = _parsed(data)
+        value = parsed_object(data)
         if value.get("error") is not None:
             self.error = _told(value, None)
         else:
@@ -130,14 +130,6 @@ class _Ear:
             first=self.first,
             last=self.last,
         )
-
-
-def _parsed(data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _told(value: dict[str, Any], status: int | None) -> str:

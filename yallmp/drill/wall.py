@@ -7,7 +7,6 @@ one byte a second.  It knows time only by the clock that it is given.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTranspor
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from yallmp.core.told import parsed_object
 from yallmp.drill.faults import Act, Ask, Fault, Steps
 from yallmp.drill.observed import Knock
 
@@ -44,7 +44,7 @@ class Wall:
         """What *backend* does about a request."""
         now = self.clock.seconds() - self.began
         earlier = [knock for knock in self.knocks if knock.backend == backend]
-        value = _parsed(body)
+        value = parsed_object(body)
         since = now - earlier[0].at if earlier else 0.0
         ask = Ask(len(earlier), since, str(value.get("model", "")), bool(value.get("stream")),
                   _is_prefilled(value))  # fmt: skip
@@ -63,14 +63,6 @@ class Wall:
         """Cut what is open."""
         for connection in list(self._open):
             connection.cut()
-
-
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _is_prefilled(value: dict[str, Any]) -> bool:

@@ -90,7 +90,7 @@ class LeanPool:
         if first is not None:
             self._sweep = self._clock.callLater(first + self._limit - now, self._swept)
 
-    def closeCachedConnections(self) -> None:
+    def close(self) -> None:
         """Close all, now and those that come back."""
         self._closed = True
         sweep, self._sweep = self._sweep, None
