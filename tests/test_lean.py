@@ -392,6 +392,22 @@ class PoolTests(SynchronousTestCase):
         first.connectionLost(Failure(ConnectionDone()))
         self.assertIsNot(self.ask(), first)
 
+    def test_one_that_is_being_closed(self) -> None:
+        """It is not given out, though its end has not been seen yet."""
+        first = self.ask()
+        first.dataReceived(b"unasked")
+        self.assertIsNot(self.ask(), first)
+
+    def test_one_that_its_reader_closed(self) -> None:
+        """It does not go back, though the answer came whole in the same read."""
+        agent = LeanAgent(self.pool, lambda uri: self.endpoint, self.took.append)
+        asked = agent.request(b"POST", b"http://h/a", None, WholeBody(b"{}"))
+        closing = Reader()
+        closing.dataReceived = lambda data: self.took[-1].abort()  # type: ignore[method-assign]
+        asked.addCallback(lambda response: response.deliverBody(closing))
+        self.took[-1].dataReceived(OK)
+        self.assertIsNot(self.ask(), self.took[0])
+
     def test_closing(self) -> None:
         """All that waits, and what comes back later."""
         first = self.ask()

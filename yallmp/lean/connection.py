@@ -131,6 +131,8 @@ class Connection(Protocol):
             IPushProducer(self.transport).resumeProducing()
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once; from now on it is nobody's, whenever its end is seen."""
         if not self.lost:
+            self.lost = True
+            self._gone(self)
             ITCPTransport(self.transport).abortConnection()
