@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -127,11 +127,18 @@ class EndpointTests(SynchronousTestCase):
                 self.assertIn(words, said("listen", listen))
                 self.assertIn(f'"{listen}" ', said("listen", listen))
 
+    def test_a_backslash_at_the_end(self) -> None:
+        """It escapes nothing, and Twisted does not bear it; two are one of the path."""
+        self.assertIn("ends in a backslash", said("listen", "unix:/s\\"))
+        self.assertEqual(said("listen", "unix:/s\\\\"), "")
+
     @given(
         st.lists(
             st.sampled_from(["tcp", "tcp6", "unix", ":", "=", "80", "port", "mode", "x", "\\"])
         )
     )
+    @example(["unix", ":", "\\"])
+    @example(["unix", ":", "\\", "\\"])
     def test_what_is_taken_is_one(self, pieces: list[str]) -> None:
         """Whatever is not refused here is an endpoint for Twisted."""
         listen = "".join(pieces)

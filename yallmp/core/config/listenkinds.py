@@ -80,6 +80,8 @@ def _is_host(value: str) -> bool:
 
 def _endpoint_problem(value: str) -> str | None:
     """What keeps *value* from being an endpoint, in words that follow it."""
+    if (len(value) - len(value.rstrip("\\"))) % 2:
+        return "ends in a backslash, which has nothing to escape"
     kind, *parts = _COLON.split(value.removeprefix(f"{_PROXIED}:"))
     known = _ARGUMENTS.get(kind)
     if known is None:
