@@ -48,7 +48,7 @@ LAYERS: list[list[str]] = [
     # What touches the world, each one thing.
     [
         "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog",
-        "descriptors", "downstream", "lean", "lean.*",
+        "descriptors", "downstream", "garbage", "lean", "lean.*",
         "listening", "losses", "mock", "names", "partfile", "playback", "record_files",
         "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "slots",
         "upstream", "visits", "wires",

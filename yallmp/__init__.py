@@ -56,6 +56,7 @@ imports from its own layer or one further down in this list, never upwards
   (what could not be kept)
 - :mod:`yallmp.daemonlog`: the daemon's own log
 - :mod:`yallmp.descriptors`: how many connections and files may be open
+- :mod:`yallmp.garbage`: when Python's garbage collector runs
 - :mod:`yallmp.playback`: sends and shows, for ``replay``
 
 **How backends speak** (pure): :mod:`yallmp.api_types`, the table of dialects, and OpenAI's:

@@ -36,6 +36,7 @@ from yallmp.drill import command as drill
 from yallmp.drill.rehearsal import Proxy
 from yallmp.forwarding import Forwarding
 from yallmp.front import Front
+from yallmp.garbage import Garbage
 from yallmp.listening import ListeningError, check_listening, endpoint_for
 from yallmp.mock import MockAgent
 from yallmp.names import Names, ResolvingReactor
@@ -176,7 +177,7 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         parts.site,
         parts.forwarding,
         parts.wires,
-        [recorder],
+        [recorder, Garbage()],
         parts.draining,
         lambda: parts.registry.catalog.config.drain_timeout,
         [(notice.level, notice.text) for notice in config.notices],
