@@ -56,7 +56,7 @@ LAYERS: list[list[str]] = [
     # One request.
     [
         "accessline", "attempts", "course", "endings", "forwarding", "gates", "observers", "relay",
-        "rescuing", "tally",
+        "rescuing", "tally", "tools",
         "wholes",
     ],
     # What is served.

@@ -31,6 +31,7 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.forwarding`: its route, its attempts, its answer
 - :mod:`yallmp.course`: the attempts one after the other, and what they mean to the proxy
 - :mod:`yallmp.tally`: what they mean to the backends
+- :mod:`yallmp.tools`: what all of it works with
 - :mod:`yallmp.attempts`: one try of one backend, with its gate (:mod:`yallmp.gates`)
 - :mod:`yallmp.rescuing`: a stream that broke, made whole
 - :mod:`yallmp.endings`: the last words where there is no answer

@@ -33,7 +33,7 @@ from yallmp.core.asked import (
     understand,
 )
 from yallmp.core.call import Call
-from yallmp.core.catalog import Catalog, Listed
+from yallmp.core.catalog import Listed
 from yallmp.core.errors import (
     MethodNotAllowed,
     ModelNotFound,
@@ -44,7 +44,6 @@ from yallmp.core.errors import (
 )
 from yallmp.core.jsonbody import Document
 from yallmp.core.registry import Registry
-from yallmp.core.routing import route_for
 from yallmp.downstream import Client
 from yallmp.forwarding import Forwarding
 from yallmp.visits import visit_of
@@ -174,17 +173,17 @@ class API:
         listed = catalog.models()
         return [each for each in listed if admitted.allows(each.id)]
 
-    async def _forward(self, request: Request, endpoint: Endpoint) -> None:
+    def _forward(self, request: Request, endpoint: Endpoint) -> Any:
         arrival: Any = IArrival(request)
-        reader = Reader(self.registry.catalog, arrival, endpoint, self.draw, self._resting)
+        reader = Reader(self.registry, arrival, endpoint, self.draw, self._resting)
         try:
             call = reader.read(request)
         except ProxyError as error:
             self.arrivals.tell(reader.begin())
             self._reject(request, arrival, error)
-            return
+            return None
         self.arrivals.tell(reader.begin())
-        await self.forwarding.serve(call, Client(request, self.clock), arrival.began)
+        return self.forwarding.serve(call, Client(request, self.clock), arrival.began)
 
     def _resting(self, names: Iterable[str]) -> Collection[str]:
         return self.registry.breakers.resting(names, self.clock.seconds())
@@ -202,7 +201,7 @@ class Reader:
     Makes a call of a request, step by step; what was known when a step failed is kept.
     """
 
-    catalog: Catalog
+    registry: Registry
     arrival: Arrival
     endpoint: Endpoint
     draw: Callable[[], float]
@@ -218,7 +217,7 @@ class Reader:
 
         :raises ProxyError: it is none.
         """
-        config = self.catalog.config
+        config, routes = self.registry.catalog.config, self.registry.routes
         self.body = request.content.read() if request.content else b""
         admitted = admit(visit_of(request), config.access)
         self.key_name = admitted.key_name
@@ -228,16 +227,16 @@ class Reader:
         named = document.get("model")
         self.model = named if isinstance(named, str) else None
         asked = understand(self.endpoint, document)
-        route = route_for(self.catalog, asked.model, self.draw)
+        route = routes.find(asked.model, self.draw)
         if asked.bound:
             route = route.to_one(self.resting(b.name for b in route.legs))
-        others = [b.model_name for b in route.every if b.model_name != route.model]
-        may_use(admitted, route.asked, others, alias=route.alias)
-        self.keep = next((b.log_requests for b in route.legs if b.log_requests), None)
+        may_use(admitted, route.asked, route.others, alias=route.alias)
+        self.keep = route.log_requests
         return Call(self.arrival.id, asked, route, config, self.arrival.headers, self.arrival.query)
 
     def _check_endpoint(self) -> None:
-        if self.endpoint is RESPONSES and not self.catalog.config.enable_responses_endpoint:
+        config = self.registry.catalog.config
+        if self.endpoint is RESPONSES and not config.enable_responses_endpoint:
             raise NotFound(
                 "The Responses API is switched off here; set"
                 " general_settings.enable_responses_endpoint: true to switch it on."
@@ -250,7 +249,7 @@ class Reader:
 
     def begin(self) -> Any:
         """The event that the exchange began, with what is known."""
-        logging = self.catalog.config.logging
+        logging = self.registry.catalog.config.logging
         return self.arrival.begin(
             self.body,
             recorded=True,

@@ -10,11 +10,10 @@ timer did it, the timer's problem is why it failed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from attrs import define, field, frozen
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from attrs import define, field
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.web.iweb import IResponse
 
@@ -22,7 +21,7 @@ from yallmp.api_types import API_TYPES
 from yallmp.bodies import collected
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call, Delivered
-from yallmp.core.exchange import Event, HeaderPairs
+from yallmp.core.exchange import HeaderPairs
 from yallmp.core.gate import Gate, Inspector
 from yallmp.core.headers import for_backend, media_type
 from yallmp.core.inflate import decoder
@@ -35,11 +34,13 @@ from yallmp.gates import gate_for
 from yallmp.interfaces import IApiType
 from yallmp.relay import FIRST_CONTENT_LATE, Relay, Watchdog
 from yallmp.report import Report
-from yallmp.upstream import Outgoing, Upstream, head_of
+from yallmp.tools import Tools
+from yallmp.upstream import Outgoing, head_of
 from yallmp.wholes import assembled, exploded, json_headers, well_made
 from yallmp.wires import Wire
 
 _log = Logger()
+_CANCELLED = Problem(Reason.DISCONNECTED, "cancelled")
 _HEAD_LATE = Problem(Reason.TIMEOUT, "no answer in time")
 _ANSWER_LATE = Problem(Reason.TIMEOUT, "the answer was not whole in time")
 
@@ -58,23 +59,19 @@ class Broken(Exception):
         self.flowed = flowed
 
 
-@frozen
-class Surroundings:
-    """
-    What an attempt works with.
+class Surroundings(Protocol):
+    """What an attempt is a part of; :class:`yallmp.course.Course` is one."""
 
-    ``tell`` takes the exchange's events, ``at`` gives the milliseconds since it began,
-    ``commit`` is called before the first byte with the answer's headers and returns those
-    that the client gets; ``comment`` says the same as ours of them for the end of a stream.
-    """
+    tools: Tools
 
-    upstream: Upstream
-    clock: IReactorTime
-    wall: Callable[[], float]
-    tell: Callable[[Event], None]
-    at: Callable[[], float]
-    commit: Callable[[int, HeaderPairs], HeaderPairs]
-    comment: Callable[[], bytes]
+    def at(self) -> float:
+        """Milliseconds since the exchange began."""
+
+    def commit(self, status: int, headers: HeaderPairs) -> HeaderPairs:
+        """Called before the first byte, with the answer's headers: those that the client gets."""
+
+    def comment(self) -> bytes:
+        """What says the same as ours of them at the end of a stream."""
 
 
 @define(eq=False)
@@ -94,7 +91,6 @@ class Attempt:
     repeat: bool = True
     last: bool = False
     seam: Seam | None = None
-    _task: Deferred[Delivered] = field(init=False)
     _dog: Watchdog = field(init=False)
     _wire: Wire = field(init=False)
     _started: float = field(init=False)
@@ -107,22 +103,23 @@ class Attempt:
     _flowed: float = 0.0
 
     def __attrs_post_init__(self) -> None:
-        clock = self.around.clock
+        around, backend = self.around, self.backend
+        clock = around.tools.clock
         self._started = clock.seconds()
-        self._dog = Watchdog(clock, self._cancel)
-        self._wire = Wire(clock, self.backend.patience.seconds("connect_timeout"))
-        around, backend = self.around, self.backend.name
-        self._report = Report(self.call.id, self.number, backend, around.tell, around.at)
+        self._wire = Wire(clock, backend.patience.seconds("connect_timeout"))
+        self._dog = Watchdog(clock, self._wire.abandon)
+        tell = around.tools.tell
+        self._report = Report(self.call.id, self.number, backend.name, tell, around.at)
 
     @property
     def lasted(self) -> float:
         """Seconds since it was sent."""
-        return self.around.clock.seconds() - self._started
+        return self.around.tools.clock.seconds() - self._started
 
     def give_up(self, problem: Problem) -> None:
         """Stop, as if a timer of its own had run out with *problem*."""
         self._dog.expired = problem
-        self._cancel()
+        self._wire.abandon()
 
     async def run(self) -> Delivered:
         """
@@ -131,10 +128,9 @@ class Attempt:
         :raises AttemptFailed: before the commit.
         :raises Broken: after it.
         """
-        problem = Problem(Reason.DISCONNECTED, "cancelled")
+        problem = _CANCELLED
         try:
-            self._task = Deferred.fromCoroutine(self._deliver())
-            delivered = await self._task
+            delivered = await self._deliver()
         except AttemptFailed as failed:
             problem = failed.problem
         except CancelledError:
@@ -160,9 +156,6 @@ class Attempt:
             raise Broken(problem, self._inspector.transcript, self._flowed)
         raise AttemptFailed(problem)
 
-    def _cancel(self) -> None:
-        self._task.cancel()
-
     @property
     def _type(self) -> IApiType:
         return API_TYPES[self.backend.api_type]
@@ -171,7 +164,7 @@ class Attempt:
         asked = self.call.asked
         name = "first_byte_timeout" if asked.stream else "answer_timeout"
         self._watch(name, _HEAD_LATE)
-        response = await self.around.upstream.send(self.backend, self._outgoing(), self._wire)
+        response = await self.around.tools.upstream.send(self.backend, self._outgoing(), self._wire)
         headers = self._head(response)
         decode = decoder(headers, self.call.config.limits.max_response_bytes)
         self._watch(
@@ -219,7 +212,7 @@ class Attempt:
             client=self.client,
             wire=self._wire,
             dog=self._dog,
-            clock=self.around.clock,
+            clock=self.around.tools.clock,
             patience=self.backend.patience,
             started=self._started,
             born=self._born,
@@ -241,7 +234,7 @@ class Attempt:
         """When the stream began: one that goes on with another is as old as the request."""
         if self.seam is None:
             return self._started
-        return self.around.clock.seconds() - self.around.at() / 1000
+        return self.around.tools.clock.seconds() - self.around.at() / 1000
 
     @property
     def _extends(self) -> bool:
@@ -258,7 +251,7 @@ class Attempt:
 
     def _error_problem(self, headers: HeaderPairs) -> Callable[[Any], Problem]:
         longest = self.call.config.router.retry_after_max
-        return lambda error: answer_problem(error, headers, self.around.wall(), longest)
+        return lambda error: answer_problem(error, headers, self.around.tools.wall(), longest)
 
     def _open_stream(self, headers: HeaderPairs) -> None:
         self._committed = True
@@ -277,7 +270,7 @@ class Attempt:
         body, status = self._body or b"", self._status or 0
         router = self.call.config.router
         if not 200 <= status < 300:
-            now = self.around.wall()
+            now = self.around.tools.wall()
             raise AttemptFailed(status_problem(status, headers, body, now, router.retry_after_max))
         if streamed:
             max_event = self.call.config.limits.max_event_bytes

@@ -130,5 +130,5 @@ async def collected(
     parts = _Parts(limit, decode)
     body = Body(wire, parts.take)
     response.deliverBody(body)
-    await body.ended
+    await wire.on(body.ended)
     return b"".join(parts.parts)

@@ -7,46 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
 
-from yallmp.attempts import Attempt, Broken, Surroundings
+from yallmp.attempts import Attempt, Broken
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call, Delivered
-from yallmp.core.exchange import Event, HeaderPairs, Note
+from yallmp.core.exchange import HeaderPairs, Note
 from yallmp.core.lastword import most_useful
 from yallmp.core.problems import AttemptFailed, Problem, Reason
-from yallmp.core.registry import Registry
 from yallmp.core.seam import Seam
 from yallmp.core.telling import Word, comment_for, headers_for, words
 from yallmp.core.verdicts import Stop, Tried, Try, next_step
 from yallmp.downstream import Client
-from yallmp.slots import Slots
 from yallmp.tally import Tally
-from yallmp.upstream import Upstream
+from yallmp.tools import Tools
 
+#: Called before an answer's first byte goes out, with its status and headers.
+Commit = Callable[[int, HeaderPairs], HeaderPairs]
 #: What is told of an attempt that answers.
 _SERVED = "200"
-
-
-@frozen
-class Tools:
-    """
-    What forwarding works with, made in ``tap``.
-
-    ``wall`` gives POSIX seconds, ``draw`` random numbers (0 ≤ x < 1), ``tell`` takes
-    events, ``mask`` replaces known secrets.
-    """
-
-    upstream: Upstream
-    slots: Slots
-    registry: Registry
-    clock: IReactorTime
-    wall: Callable[[], float]
-    draw: Callable[[], float]
-    tell: Callable[[Event], None]
-    mask: Callable[[bytes], bytes]
 
 
 @define(eq=False)
@@ -70,6 +50,7 @@ class Course:
     serving: str | None = None
     _turn: Deferred[None] | None = None
     _spent: Problem | None = None
+    _committing: Commit | None = None
     tally: Tally = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -79,7 +60,7 @@ class Course:
     @property
     def resting(self) -> frozenset[str]:
         """The backends of the route that rest now."""
-        return self.tally.resting(b.name for b in self.call.route.every)
+        return self.tally.resting(self.call.route.names)
 
     def next(self, left: float, *, spare: bool = True) -> Try | Stop:
         """
@@ -103,12 +84,7 @@ class Course:
         return step
 
     async def attempt(
-        self,
-        backend: Backend,
-        commit: Callable[[int, HeaderPairs], HeaderPairs],
-        *,
-        again: bool = False,
-        seam: Seam | None = None,
+        self, backend: Backend, commit: Commit, *, again: bool = False, seam: Seam | None = None
     ) -> Delivered:
         """
         Try *backend*; what fails is noted.
@@ -118,27 +94,22 @@ class Course:
         :raises AttemptFailed: before the commit.
         :raises Broken: after it.
         """
-        self.current = None
+        self.current, self._committing = None, commit
         try:
-            return await self._attempt(backend, commit, seam)
+            return await self._attempt(backend, seam)
         except (AttemptFailed, Broken) as failed:
             lasted = self.current.lasted if self.current else 0.0
             self.tried.append(Tried(backend, failed.problem, lasted, again))
             self.current = None
             raise
 
-    async def _attempt(
-        self,
-        backend: Backend,
-        commit: Callable[[int, HeaderPairs], HeaderPairs],
-        seam: Seam | None,
-    ) -> Delivered:
+    async def _attempt(self, backend: Backend, seam: Seam | None) -> Delivered:
         await self._place(backend)
         try:
             self._check_time()
             self.made += 1
             self.tally.begin(backend.name)
-            self.current = self._new(backend, commit, seam)
+            self.current = self._new(backend, seam)
             delivered = await self.current.run()
             self.tally.good(backend.name)
             return delivered
@@ -175,33 +146,24 @@ class Course:
         """There is new time."""
         self._spent = None
 
-    def _new(
-        self,
-        backend: Backend,
-        commit: Callable[[int, HeaderPairs], HeaderPairs],
-        seam: Seam | None,
-    ) -> Attempt:
-        tools = self.tools
-
-        def committed(status: int, headers: HeaderPairs) -> HeaderPairs:
-            self.serving = backend.name
-            self.tally.committed(backend.name)
-            return commit(status, headers)
-
-        around = Surroundings(
-            tools.upstream,
-            tools.clock,
-            tools.wall,
-            tools.tell,
-            self.at,
-            committed,
-            lambda: comment_for(words(self.tried, (backend.name, _SERVED))),
-        )
-        asked = {t.backend.name for t in self.tried} | {backend.name}
+    def _new(self, backend: Backend, seam: Seam | None) -> Attempt:
+        asked = {t.backend.name for t in self.tried}
+        asked.add(backend.name)
         given_up = asked | self.resting
-        last = all(b.name in given_up for b in self.call.route.legs)
-        repeat = asked == {backend.name}
-        return Attempt(self.call, self.client, around, backend, self.made, repeat, last, seam)
+        last = all(leg.name in given_up for leg in self.call.route.legs)
+        repeat = len(asked) == 1
+        return Attempt(self.call, self.client, self, backend, self.made, repeat, last, seam)
+
+    def commit(self, status: int, headers: HeaderPairs) -> HeaderPairs:
+        """The attempt's first byte goes out, with *headers*: those that the client gets."""
+        assert self.current is not None and self._committing is not None
+        self.serving = self.current.backend.name
+        self.tally.committed(self.serving)
+        return self._committing(status, headers)
+
+    def comment(self) -> bytes:
+        """What our headers would say, for the end of a stream."""
+        return comment_for(words(self.tried, *self._now(_SERVED)))
 
     def broke(self) -> None:
         """The last attempt broke after the commit: its backend is told so."""

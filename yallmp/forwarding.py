@@ -9,6 +9,8 @@ the Deferred of what is under way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import deferLater
@@ -20,11 +22,12 @@ from yallmp.core.exchange import End, HeaderPairs, Routed
 from yallmp.core.headers import for_client
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.core.verdicts import Stop, Try
-from yallmp.course import Course, Tools
+from yallmp.course import Course
 from yallmp.downstream import Client, Held
 from yallmp.endings import Ending
 from yallmp.relay import Watchdog
 from yallmp.rescuing import Rescue
+from yallmp.tools import Tools
 
 _LATE = Problem(Reason.DEADLINE, "the deadline is spent", code="deadline_exceeded")
 _log = Logger()
@@ -46,21 +49,21 @@ class Forwarding:
         self._open: set[Exchange] = set()
         self._waiting: list[Deferred[None]] = []
 
-    async def serve(self, call: Call, client: Client, began: float) -> None:
+    def serve(self, call: Call, client: Client, began: float) -> Deferred[None]:
         """
-        Answer *call*.
+        Answer *call*; cancelling what is returned ends it.
 
         :param began: when the request came, on the clock's time.
         """
-        exchange = Exchange(call, client, self._tools, began)
+        exchange = Exchange(call, client, self._tools, began, self._over)
         self._open.add(exchange)
         self._tools.registry.retries.active = len(self._open)
-        try:
-            await exchange.run()
-        finally:
-            self._open.discard(exchange)
-            self._tools.registry.retries.active = len(self._open)
-            self._tell_idle()
+        return exchange.start()
+
+    def _over(self, exchange: Exchange) -> None:
+        self._open.discard(exchange)
+        self._tools.registry.retries.active = len(self._open)
+        self._tell_idle()
 
     def _tell_idle(self) -> None:
         if not self._open:
@@ -89,9 +92,11 @@ class Exchange:
     client: Client
     tools: Tools
     began: float
+    over: Callable[[Exchange], None]
     _course: Course = field(init=False)
     _ending: Ending = field(init=False)
-    _task: Deferred[Delivered] = field(init=False)
+    _task: Deferred[None] = field(init=False)
+    _until: float = field(init=False)
     _deadline: Watchdog = field(init=False)
     _held: Held = field(init=False)
     _stopping: bool = False
@@ -101,16 +106,21 @@ class Exchange:
         tools, router = self.tools, self.call.config.router
         self._course = Course(self.call, self.client, tools, self.began)
         self._ending = Ending(self.client, self.call.asked, tools.mask)
+        self._until = self.began + max(router.deadline, self.call.route.request_timeout)
         self._deadline = Watchdog(tools.clock, self._late)
         self._held = Held(self.client, tools.clock, router.sse_keepalive)
 
-    async def run(self) -> None:
+    def start(self) -> Deferred[None]:
+        """Begin; fires when all is over."""
+        self._task = Deferred.fromCoroutine(self._run())
+        return self._task
+
+    async def _run(self) -> None:
         """Serve the call; the end is told whatever happens."""
         outcome, delivered = "upstream_error", None
-        self._start()
+        self._begin()
         try:
-            self._task = Deferred.fromCoroutine(self._serve())
-            delivered = await self._task
+            delivered = await self._serve()
             outcome = "success"
         except AllFailed as failed:
             outcome = await self._refuse(failed.problem)
@@ -125,18 +135,18 @@ class Exchange:
         finally:
             self._stop()
             self._end(outcome, delivered)
+            self.over(self)
 
     def shut_down(self) -> None:
         """End now, with an error that says that the proxy is shutting down."""
         self._stopping = True
         self._task.cancel()
 
-    def _start(self) -> None:
+    def _begin(self) -> None:
         route, router = self.call.route, self.call.config.router
-        names = tuple(backend.name for backend in route.every)
-        self.tools.tell(Routed(self.call.id, route.model, names, route.reason))
+        self.tools.tell(Routed(self.call.id, route.model, route.names, route.reason))
         self._note_rests()
-        self._deadline.watch(self._until(), _LATE, self.began)
+        self._deadline.watch(self._until, _LATE, self.began)
         if self.call.asked.stream:
             self._held.start(router.stream_headers_after)
 
@@ -148,11 +158,6 @@ class Exchange:
         for name in sorted(resting):
             breaker = breakers.of(name)
             self._course.note(f"{name} rests for {breaker.rest_left(now):.1f} s: {breaker.why}")
-
-    def _until(self) -> float:
-        """When the deadline is; a larger explicit ``request_timeout`` raises it."""
-        explicit = [b.patience.request_timeout or 0.0 for b in self.call.route.every]
-        return self.began + max([self.call.config.router.deadline, *explicit])
 
     async def _serve(self) -> Delivered:
         try:
@@ -174,7 +179,7 @@ class Exchange:
         raise AllFailed(self._last_word(step))
 
     def _next(self, *, spare: bool = True) -> Try | Stop:
-        return self._course.next(self._until() - self.tools.clock.seconds(), spare=spare)
+        return self._course.next(self._until - self.tools.clock.seconds(), spare=spare)
 
     async def _take(self, step: Try) -> Delivered | None:
         """

@@ -120,7 +120,7 @@ class Relay:
     async def _end(self) -> None:
         """Wait for the body's end; a cut behind a finished answer takes nothing from it."""
         try:
-            await self._body.ended
+            await self.wire.on(self._body.ended)
         except AttemptFailed as failed:
             cut = failed.problem.reason is Reason.INCOMPLETE
             if self.gate.over or not cut or not self.gate.inspector.expects_no_more:

@@ -29,7 +29,6 @@ from yallmp.core.exchange import Event
 from yallmp.core.maskers import Maskers
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Limits
-from yallmp.course import Tools
 from yallmp.daemon import Daemon, Draining
 from yallmp.daemonlog import LogFileError, Output
 from yallmp.drill import command as drill
@@ -45,6 +44,7 @@ from yallmp.persistence import Persistence
 from yallmp.recorder import Recorder, RecorderError, check_directory
 from yallmp.shortcuts import Shortcuts
 from yallmp.slots import Slots
+from yallmp.tools import Tools
 from yallmp.upstream import AgentFor, Upstream
 from yallmp.wires import Wire, Wires
 

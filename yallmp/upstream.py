@@ -90,10 +90,14 @@ class Client(HTTPClient):
     No cookies, no redirects, no compression asked for; headers and URL go as they are.
     """
 
-    def send(self, outgoing: Outgoing) -> Deferred[IResponse]:
+    def send(self, outgoing: Outgoing, wire: Wire) -> Deferred[IResponse]:
         """POST *outgoing*; fires when the answer's head is there."""
-        if isinstance(self._agent, LeanAgent):
-            return self._agent.send(b"POST", outgoing.url, outgoing.headers, outgoing.body)
+        if not isinstance(self._agent, LeanAgent):
+            return Abandonable(self._requested(outgoing)).outer
+        sent = self._agent.send(b"POST", outgoing.url, outgoing.headers, outgoing.body)
+        return Abandonable(sent).outer if wire.connection is None else sent
+
+    def _requested(self, outgoing: Outgoing) -> Deferred[IResponse]:
         headers = Headers()
         for name, value in outgoing.headers:
             headers.addRawHeader(name, value)
@@ -163,7 +167,7 @@ class Upstream:
     ) -> IResponse:
         client = Client(self.agent_for(backend, wire, fresh=fresh), data_to_body_producer=WholeBody)
         try:
-            return await Abandonable(client.send(outgoing)).outer
+            return await wire.on(client.send(outgoing, wire))
         except CancelledError:
             raise
         except Exception as error:

@@ -15,7 +15,7 @@ covers name, TCP and TLS.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from attrs import define
@@ -53,6 +53,9 @@ POOLED_PER_HOST = 256
 NEXT_ADDRESS = 0.1
 
 
+_T = TypeVar("_T")
+
+
 class ConnectTimedOut(Exception):
     """Name, TCP and TLS together took longer than ``connect_timeout``."""
 
@@ -71,6 +74,17 @@ class Wire:
     connected: float | None = None
     reused: bool = True
     connection: Any = None
+    _awaited: Deferred[Any] | None = None
+
+    def on(self, awaited: Deferred[_T]) -> Deferred[_T]:
+        """*awaited*, which the attempt waits for now."""
+        self._awaited = awaited
+        return awaited
+
+    def abandon(self) -> None:
+        """Whatever the attempt waits for is cancelled."""
+        if self._awaited is not None:
+            self._awaited.cancel()
 
     def took(self, connection: Any) -> Any:
         """The pool gave *connection* to this attempt."""

@@ -9,6 +9,7 @@ under way keeps what it had.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 from attrs import field, frozen
 
@@ -70,10 +71,19 @@ class Patience:
 
         :param last: whether no other backend is left to try.
         """
-        explicit = self.explicit(name)
-        if explicit is not None:
-            return explicit
-        return DEFAULTS_OF_THE_LAST[name] if last else DEFAULTS[name]
+        return (self._of_the_last if last else self._of_others)[name]
+
+    @cached_property
+    def _of_others(self) -> dict[str, float]:
+        return self._over(DEFAULTS)
+
+    @cached_property
+    def _of_the_last(self) -> dict[str, float]:
+        return self._over(DEFAULTS_OF_THE_LAST)
+
+    def _over(self, defaults: dict[str, float]) -> dict[str, float]:
+        explicit = {name: self.explicit(name) for name in defaults}
+        return {name: defaults[name] if e is None else e for name, e in explicit.items()}
 
 
 @frozen
@@ -88,7 +98,7 @@ class Tls:
     ca_pem: bytes | None = field(default=None, repr=False)
 
 
-@frozen
+@frozen(cache_hash=True)
 class Backend:
     """
     One destination for one model name.

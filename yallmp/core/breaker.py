@@ -37,6 +37,7 @@ _FAILED = frozenset({
 })  # fmt: skip
 _BY_STATUS = frozenset({Reason.SERVER_ERROR, Reason.UNABLE, Reason.WAIT, Reason.LONG_WAIT})
 _OURS = frozenset({Reason.DEADLINE, Reason.FULL, Reason.DIVERGED})
+_NOBODY: frozenset[str] = frozenset()
 _OUR_CODES = ("stream_lifetime_exceeded", "proxy_shutdown", "rescue_timeout")
 
 
@@ -269,8 +270,12 @@ class Breakers:
 
     def resting(self, names: Iterable[str], now: float) -> frozenset[str]:
         """Those of *names* that rest."""
-        met = [(name, self._breakers[name]) for name in names if name in self._breakers]
-        return frozenset(name for name, it in met if not it.is_closed and it.rests(now))
+        found = [name for name in names if self._rests(name, now)]
+        return frozenset(found) if found else _NOBODY
+
+    def _rests(self, name: str, now: float) -> bool:
+        breaker = self._breakers.get(name)
+        return breaker is not None and not breaker.is_closed and breaker.rests(now)
 
     def forget(self, names: Iterable[str]) -> None:
         """What was known of *names* no longer holds."""

@@ -8,7 +8,8 @@ own connection, its own site or the message's framing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
 
 from yallmp.core.backend import Backend
 from yallmp.core.exchange import HeaderPairs
@@ -47,43 +48,42 @@ def for_backend(headers: HeaderPairs, backend: Backend, *, repeat: bool) -> Head
     :param repeat: whether this goes to the backend that an ``idempotency-key`` was
         already sent to (or to the first one).
     """
-    extra = tuple((name.lower().encode(), value.encode()) for name, value in backend.extra_headers)
-    dropped = {name for name, _ in extra} | _named_by_connection(headers)
-    passed = [
-        (name.lower(), value)
-        for name, value in headers
-        if _passes_up(name.lower(), backend, repeat) and name.lower() not in dropped
-    ]
-    if not any(name == b"content-type" for name, _ in (*passed, *extra)):
+    lowered = [(name.lower(), value) for name, value in headers]
+    wanted, ours, typed = _towards(backend)
+    named = _named_by_connection(lowered)
+    passed = [pair for pair in lowered if wanted(pair[0]) and pair[0] not in named]
+    if not repeat:
+        passed = [pair for pair in passed if pair[0] != b"idempotency-key"]
+    if not typed and not any(name == b"content-type" for name, _ in passed):
         passed.append((b"content-type", b"application/json"))
-    return (*passed, *_own(backend, {name for name, _ in extra}), *extra)
+    return (*passed, *ours)
 
 
-def _named_by_connection(headers: HeaderPairs) -> set[bytes]:
+@lru_cache(1024)
+def _towards(backend: Backend) -> tuple[Callable[[bytes], bool], HeaderPairs, bool]:
+    """Which of a client's headers pass; those that *backend* adds; whether one is a type."""
+    extra = tuple((name.lower().encode(), value.encode()) for name, value in backend.extra_headers)
+    replaced = frozenset(name for name, _ in extra)
+    also = frozenset(name.encode("latin-1", "replace") for name in backend.pass_headers)
+    wanted = _PASS_UP | _DIALECT.get(backend.api_type, set()) | (also - _NEVER_UP)
+    listed = frozenset(wanted - replaced)
+
+    def passes(name: bytes) -> bool:
+        return name in listed or (name.startswith(_PASS_UP_PREFIX) and name not in replaced)
+
+    return passes, (*_own(backend, replaced), *extra), b"content-type" in replaced
+
+
+def _named_by_connection(lowered: Iterable[tuple[bytes, bytes]]) -> Collection[bytes]:
     """Headers that belong to the connection because ``Connection`` says so (RFC 9110, 7.6.1)."""
-    return {
-        token.strip().lower()
-        for name, value in headers
-        if name.lower() == b"connection"
-        for token in value.split(b",")
-    }
+    values = [value for name, value in lowered if name == b"connection"]
+    return [token.strip().lower() for value in values for token in value.split(b",")]
 
 
-def _own(backend: Backend, replaced: set[bytes]) -> Iterable[tuple[bytes, bytes]]:
+def _own(backend: Backend, replaced: Collection[bytes]) -> Iterable[tuple[bytes, bytes]]:
     yield b"accept-encoding", b"identity"
     if backend.api_key and b"authorization" not in replaced:
         yield b"authorization", b"Bearer " + backend.api_key.encode()
-
-
-def _passes_up(name: bytes, backend: Backend, repeat: bool) -> bool:
-    if name == b"idempotency-key":
-        return repeat
-    return (
-        name in _PASS_UP
-        or name.startswith(_PASS_UP_PREFIX)
-        or name in _DIALECT.get(backend.api_type, ())
-        or (name not in _NEVER_UP and name.decode("latin-1") in backend.pass_headers)
-    )
 
 
 def for_client(headers: HeaderPairs) -> HeaderPairs:
@@ -94,14 +94,16 @@ def for_client(headers: HeaderPairs) -> HeaderPairs:
     ``x-yallmp-upstream-request-id``.
     """
     lowered = [(name.lower(), value) for name, value in headers]
-    named = _named_by_connection(headers)
-    passed = [(name, value) for name, value in lowered if _passes_down(name) and name not in named]
+    named = _named_by_connection(lowered)
+    passed = [
+        pair
+        for pair in lowered
+        if pair[0] not in _STAYS_DOWN
+        and not pair[0].startswith(_STAYS_DOWN_PREFIXES)
+        and pair[0] not in named
+    ]
     ids = [(b"x-yallmp-upstream-request-id", v) for name, v in lowered if name == b"x-request-id"]
     return (*passed, *ids[:1])
-
-
-def _passes_down(name: bytes) -> bool:
-    return name not in _STAYS_DOWN and not name.startswith(_STAYS_DOWN_PREFIXES)
 
 
 def media_type(headers: HeaderPairs) -> bytes:

@@ -21,6 +21,7 @@ from yallmp.core.breaker import Breakers
 from yallmp.core.catalog import MAX_NAME, Catalog, Found, Listed, name_problem
 from yallmp.core.errors import Conflict, NotFound
 from yallmp.core.retries import Retries
+from yallmp.core.routing import Routes
 from yallmp.core.secrets import Secrets, secrets_of
 from yallmp.core.settings import Config, Fallbacks
 
@@ -94,6 +95,7 @@ class Registry:
         self._secrets = Secrets()
         self._registrations: dict[str, Registration] = {}
         self.catalog = Catalog(Config())
+        self.routes = Routes(self.catalog)
         self._publish(config)
 
     def _publish(self, config: Config) -> None:
@@ -101,6 +103,7 @@ class Registry:
         gone = _as_configured(self.catalog.config) - _as_configured(config)
         self.breakers.forget(backend.name for backend in gone)
         self.catalog = Catalog(config)
+        self.routes = Routes(self.catalog)
         self._secrets.update(secrets_of(config))
 
     @property

@@ -9,12 +9,16 @@ first, and backends of the same order share the load: their order is drawn by ``
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
 from math import inf, log1p
 
 from attrs import evolve, field, frozen
 
 from yallmp.core.backend import Backend
 from yallmp.core.catalog import Catalog
+
+#: So many routes are kept; names that only a wildcard fits have no end.
+MOST_FIXED = 1000
 
 
 @frozen
@@ -43,6 +47,32 @@ class Route:
     @every.default
     def _every(self) -> tuple[Backend, ...]:
         return tuple(_once([*self.legs, *self.context, *self.policy]))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all backends that may come to serve it."""
+        return tuple(backend.name for backend in self.every)
+
+    @cached_property
+    def others(self) -> tuple[str, ...]:
+        """The models besides ``model`` that may come to serve it."""
+        return tuple(b.model_name for b in self.every if b.model_name != self.model)
+
+    @cached_property
+    def log_requests(self) -> str | None:
+        """What the first backend that says so wants recorded."""
+        return next((b.log_requests for b in self.legs if b.log_requests), None)
+
+    @cached_property
+    def request_timeout(self) -> float:
+        """The longest explicit ``request_timeout``; 0 if there is none."""
+        return max((b.patience.request_timeout or 0.0 for b in self.every), default=0.0)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the order of its backends is drawn anew for each request."""
+        places = [(b.model_name, b.order) for b in self.every]
+        return len(set(places)) < len(places)
 
     def to_one(self, resting: Collection[str] = ()) -> Route:
         """
@@ -82,6 +112,27 @@ def route_for(catalog: Catalog, asked: str, draw: Callable[[], float]) -> Route:
         policy=groups(catalog.content_policy_fallbacks(model)),
         alias=found.alias,
     )
+
+
+class Routes:
+    """
+    The routes that lead through one catalogue.
+
+    What needs no draw is the same for every request, and is made once.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._fixed: dict[str, Route] = {}
+
+    def find(self, asked: str, draw: Callable[[], float]) -> Route:
+        """See :func:`route_for`."""
+        found = self._fixed.get(asked)
+        if found is None:
+            found = route_for(self._catalog, asked, draw)
+            if not found.is_drawn and len(self._fixed) < MOST_FIXED:
+                self._fixed[asked] = found
+        return found
 
 
 def arranged(group: Iterable[Backend], draw: Callable[[], float]) -> list[Backend]:

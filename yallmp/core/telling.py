@@ -5,6 +5,7 @@ What an answer says of its own way through the proxy: ``x-yallmp-…``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from yallmp.core.exchange import HeaderPairs
@@ -23,10 +24,9 @@ def words(tried: Sequence[Tried], *last: Word) -> tuple[Word, ...]:
 
 def headers_for(told: Sequence[Word], made: int) -> HeaderPairs:
     """The headers of an answer behind *made* attempts; the last of *told* is whose it is."""
-    backend = told[-1][0] if told else ""
     return (
-        (b"x-yallmp-backend", quote(backend, _SAFE).encode()),
-        (b"x-yallmp-attempts", str(made).encode()),
+        (b"x-yallmp-backend", _quoted(told[-1][0]) if told else b""),
+        (b"x-yallmp-attempts", b"%d" % made),
         (b"x-yallmp-route", _route(told)),
     )
 
@@ -37,4 +37,9 @@ def comment_for(told: Sequence[Word]) -> bytes:
 
 
 def _route(told: Sequence[Word]) -> bytes:
-    return ",".join(f"{quote(name, _SAFE)}:{word}" for name, word in told).encode()
+    return b",".join([b"%b:%b" % (_quoted(name), word.encode()) for name, word in told])
+
+
+@lru_cache(1024)
+def _quoted(name: str) -> bytes:
+    return quote(name, _SAFE).encode()

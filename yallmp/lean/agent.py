@@ -4,7 +4,6 @@ The seam: ``IAgent``, and what a request is on the wire.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -19,9 +18,6 @@ from zope.interface import implementer
 from yallmp.core.exchange import HeaderPairs
 from yallmp.lean.connection import Connection
 from yallmp.lean.pool import LeanPool
-
-#: What may not stand in a line of a request.
-_UNFIT = re.compile(rb"[\r\n\0]")
 
 
 class Unsendable(Exception):
@@ -66,8 +62,10 @@ class LeanAgent:
             data = head_of_request(method, to, pairs, len(body)) + body
         except (Unsendable, ValueError):
             return fail()
-        got = self.pool.get(to.key, lambda: self.endpoint_for(to.uri), fresh=self.fresh)
-        return got.addCallback(self._sent, data)
+        waiting = None if self.fresh else self.pool.take(to.key)
+        if waiting is not None:
+            return self._sent(waiting, data)
+        return self.pool.connect(to.key, self.endpoint_for(to.uri)).addCallback(self._sent, data)
 
     def _sent(self, connection: Connection, data: bytes) -> Deferred[IResponse]:
         self.took(connection)
@@ -105,9 +103,10 @@ def head_of_request(method: bytes, to: Address, pairs: HeaderPairs, length: int)
 
     :raises Unsendable: something in it would end a line.
     """
-    lines = [b"%s %s HTTP/1.1" % (method, to.target), b"Host: " + to.host]
-    lines += [b"%s: %s" % pair for pair in pairs]
-    lines.append(b"Content-Length: %d" % length)
-    if _UNFIT.search(b"".join(lines)):
+    fields = b"".join([b"\r\n%s: %s" % pair for pair in pairs])
+    told = (method, to.target, to.host, fields, length)
+    head = b"%s %s HTTP/1.1\r\nHost: %s%s\r\nContent-Length: %d\r\n\r\n" % told
+    lines = len(pairs) + 4
+    if head.count(b"\r") != lines or head.count(b"\n") != lines or b"\0" in head:
         raise Unsendable("a line break in a request's target or header")
-    return b"\r\n".join([*lines, b"", b""])
+    return head

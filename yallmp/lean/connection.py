@@ -44,7 +44,7 @@ class Connection(Protocol):
     def request(self, data: bytes) -> Deferred[IResponse]:
         """Send *data*, a whole request; fires when the answer's head is there."""
         self._parser, self._response, self._heard = AnswerParser(), None, False
-        self._wanted = Deferred(lambda _: self.abort())
+        self._wanted = Deferred(self._abandon)
         ITCPTransport(self.transport).write(data)
         return self._wanted
 
@@ -66,6 +66,11 @@ class Connection(Protocol):
             self._response.take(body)
         if parser.complete and self._parser is parser:
             self._finish(parser)
+
+    def _abandon(self, _: object) -> None:
+        """Nobody waits for the answer any more."""
+        self._wanted = None
+        self.abort()
 
     def _answer(self, parser: AnswerParser) -> None:
         major, _, minor = parser.version.partition(".")

@@ -7,7 +7,6 @@ One timer closes those that nobody used, however many there are.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -47,14 +46,14 @@ class LeanPool:
         self._sweep: IDelayedCall | None = None
         self._closed = False
 
-    def get(self, key: object, endpoint: Callable[[], Any], *, fresh: bool) -> Deferred[Connection]:
-        """A connection for *key*: one that waits, or a new one over what *endpoint* gives."""
+    def take(self, key: object) -> Connection | None:
+        """A connection for *key* that waits, if there is one."""
         waiting = self._idle.get(key)
-        if waiting and not fresh:
-            done: Deferred[Connection] = Deferred()
-            done.callback(waiting.pop()[1])
-            return done
-        connected: Deferred[Connection] = endpoint().connect(_Connecting(self, key))
+        return waiting.pop()[1] if waiting else None
+
+    def connect(self, key: object, endpoint: Any) -> Deferred[Connection]:
+        """A new connection for *key*, over *endpoint*."""
+        connected: Deferred[Connection] = endpoint.connect(_Connecting(self, key))
         return connected
 
     def put(self, key: object, connection: Connection) -> None:

@@ -1,0 +1,34 @@
+"""
+What forwarding works with: the parts that every exchange and every attempt needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+
+from yallmp.core.exchange import Event
+from yallmp.core.registry import Registry
+from yallmp.slots import Slots
+from yallmp.upstream import Upstream
+
+
+@frozen
+class Tools:
+    """
+    What forwarding works with, made in ``tap``.
+
+    ``wall`` gives POSIX seconds, ``draw`` random numbers (0 ≤ x < 1), ``tell`` takes
+    events, ``mask`` replaces known secrets.
+    """
+
+    upstream: Upstream
+    slots: Slots
+    registry: Registry
+    clock: IReactorTime
+    wall: Callable[[], float]
+    draw: Callable[[], float]
+    tell: Callable[[Event], None]
+    mask: Callable[[bytes], bytes]
