@@ -4,14 +4,18 @@ Who may do what.
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import UNIXAddress
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 from twisted.web.test.requesthelper import DummyChannel
 
+from yallmp.arrivals import Arrivals
 from yallmp.core.access import (
     Admitted,
     admit,
@@ -25,7 +29,6 @@ from yallmp.core.errors import Forbidden, ProxyError, RequestFault, TooManyFailu
 from yallmp.core.failures import AdminFailures
 from yallmp.core.settings import Access, Key, Server
 from yallmp.core.visit import Visit, host_of
-from yallmp.visits import visit_of
 
 ADMIN = "admin-key-0123456789"
 KEYS = (Key("alice", "alice-0123456789"), Key("bob", "bob-0123456789", ("a", "b/*")))
@@ -346,16 +349,20 @@ class HostTests(SynchronousTestCase):
 class VisitTests(SynchronousTestCase):
     """What Twisted knows becomes a visit."""
 
-    def request(self) -> Request:
-        """A request as Twisted's server makes it."""
-        request = Request(DummyChannel(), False)
-        request.method, request.path, request.clientproto = b"GET", b"/v1/x", b"HTTP/1.0"
+    def visit_from(self, peer: Any = None, local: Any = None) -> Visit:
+        """The visit that a request makes, as Twisted's server has it."""
+        channel = DummyChannel()
+        if peer is not None:
+            channel.getPeer, channel.getHost = lambda: peer, lambda: local
+        request = Request(channel, False)
+        request.method, request.uri, request.path = b"GET", b"/v1/x?a=b", b"/v1/x"
+        request.clientproto = b"HTTP/1.0"
         request.requestHeaders = Headers({b"X-A": [b"1", b"\xff"], b"Host": [b"h"]})
-        return request
+        return Arrivals(Clock(), lambda: 0.0, lambda: "0" * 12, print).of(request).visit
 
     def test_facts(self) -> None:
         """Both ends, the request line, and headers in lower case, repeated ones repeated."""
-        seen = visit_of(self.request())
+        seen = self.visit_from()
         self.assertEqual(
             (seen.peer, seen.local, seen.method, seen.path, seen.version),
             ("192.168.1.1", "10.0.0.1", "GET", "/v1/x", "HTTP/1.0"),
@@ -365,9 +372,7 @@ class VisitTests(SynchronousTestCase):
 
     def test_unix_sockets(self) -> None:
         """A UNIX socket has no addresses; it counts as this machine."""
-        request = self.request()
-        request.client, request.host = UNIXAddress(None), UNIXAddress(b"/run/y.sock")
-        seen = visit_of(request)
+        seen = self.visit_from(UNIXAddress(None), UNIXAddress(b"/run/y.sock"))
         self.assertEqual((seen.peer, seen.local), ("", ""))
         self.assertTrue(seen.from_this_machine and seen.from_nearby)
         self.assertFalse(seen.on_loopback)

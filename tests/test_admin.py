@@ -8,13 +8,12 @@ import json
 from typing import Any
 
 from treq.testing import StubTreq
-from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request
 
 from yallmp.admin import MAX_BODY, AdminAPI
+from yallmp.arrivals import Arrivals, Ends
 from yallmp.core.backend import Backend
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Fallbacks, Key, Server
@@ -35,9 +34,11 @@ class Door(Resource):
         super().__init__()
         self.tree, self.peer = tree, peer
 
-    def render(self, request: Request) -> Any:
+    def render(self, request: Any) -> Any:
         """Pass it on."""
-        request.client = IPv4Address("TCP", self.peer, 1)
+        local = request.channel.getHost().host
+        request.channel.ends = Ends(self.peer, "http://127.0.0.1", self.peer, local)
+        request.arrival = Arrivals(Clock(), lambda: 0.0, lambda: "0" * 12, print).of(request)
         return self.tree.render(request)
 
 

@@ -96,7 +96,7 @@ class ArrivalTests(ArrivalCase):
         self.clock.advance(7)
         arrival = self.request(b"X-A: 1")
         self.assertEqual((arrival.began, arrival.time), (7.0, 1_800_000_000.0))
-        self.assertEqual(arrival.client, "192.0.2.7:50123")
+        self.assertEqual(arrival.ends.client, "192.0.2.7:50123")
         self.assertEqual((arrival.method, arrival.path, arrival.query), ("POST", "/v1/x", "a=1"))
         self.assertIn((b"X-A", b"1"), arrival.headers)
         self.assertFalse(arrival.told)
@@ -144,7 +144,7 @@ class ListenerTests(ArrivalCase):
             (six, True, "https://[::1]:8000"),
             (unix, False, "http://unix"),
         ):
-            self.assertEqual(self.request(host=host, secure=secure).listener, url)
+            self.assertEqual(self.request(host=host, secure=secure).ends.listener, url)
             refused = self.arrive(b"nonsense\r\n", host=host, secure=secure)
             self.assertEqual(refused.listener, url)
 
@@ -156,7 +156,7 @@ class ListenerTests(ArrivalCase):
             (UNIXAddress(None), "unix"),
         ):
             self.assertEqual(authority(peer), shown)
-            self.assertEqual(self.request(peer=peer).client, shown)
+            self.assertEqual(self.request(peer=peer).ends.client, shown)
 
 
 class RequestIdTests(ArrivalCase):

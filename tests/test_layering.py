@@ -51,7 +51,7 @@ LAYERS: list[list[str]] = [
         "descriptors", "downstream", "garbage", "lean", "lean.*",
         "listening", "losses", "mock", "names", "partfile", "playback", "record_files",
         "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "slots",
-        "upstream", "visits", "wires",
+        "upstream", "wires",
     ],
     # One request.
     [

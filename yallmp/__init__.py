@@ -41,7 +41,7 @@ imports from its own layer or one further down in this list, never upwards
 **What touches the world, each one thing:**
 
 - clients: :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.arrivals` (a request before
-  anything is known of it), :mod:`yallmp.visits` (who asks), :mod:`yallmp.shortcuts`
+  anything is known of it), :mod:`yallmp.shortcuts`
   (frequent paths of Klein's tree), :mod:`yallmp.downstream` (the
   answer on its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening`
   (whether the address is free)

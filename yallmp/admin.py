@@ -18,10 +18,10 @@ from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException
 
 from yallmp.answers import prepared_error, send_error, send_json
+from yallmp.channel import ProxyRequest
 from yallmp.core.access import admit_admin, listens_on_loopback
 from yallmp.core.backend import Backend
 from yallmp.core.errors import (
@@ -38,7 +38,6 @@ from yallmp.core.jsonbody import Document
 from yallmp.core.registration import parse_registration
 from yallmp.core.registry import Registered, Registry, in_force
 from yallmp.persistence import Persistence
-from yallmp.visits import visit_of
 
 #: The largest body that is read here.
 MAX_BODY = 1024 * 1024
@@ -49,7 +48,7 @@ def checked(handler: Callable[..., Any]) -> Callable[..., Any]:
     """*handler*, for those who may come in."""
 
     @wraps(handler)
-    def enter_and_handle(self: AdminAPI, request: Request, **arguments: str) -> Any:
+    def enter_and_handle(self: AdminAPI, request: ProxyRequest, **arguments: str) -> Any:
         self.enter(request)
         return handler(self, request, **arguments)
 
@@ -74,14 +73,14 @@ class AdminAPI:
     app = Klein()
     app.url_map.merge_slashes = False  # a model may be called a//b
 
-    def enter(self, request: Request) -> None:
+    def enter(self, request: ProxyRequest) -> None:
         """
         Check that whoever sent *request* may come in.
 
         :raises ProxyError: they may not.
         """
         config = self.registry.catalog.config
-        visit = visit_of(request)
+        visit = request.arrival.visit
         try:
             admit_admin(
                 visit, config.access, listener_is_loopback=listens_on_loopback(config.server)
@@ -91,7 +90,7 @@ class AdminAPI:
 
     @app.route("/admin/models", methods=["POST"])
     @checked
-    def register(self, request: Request) -> None:
+    def register(self, request: ProxyRequest) -> None:
         """Serve a model from now on, in place of all that had its name."""
         access = self.registry.catalog.config.access
         registration = parse_registration(_json_body(request), access, int(self.wall()))
@@ -108,14 +107,14 @@ class AdminAPI:
 
     @app.route("/admin/models", methods=["GET"])
     @checked
-    def models(self, request: Request) -> None:
+    def models(self, request: ProxyRequest) -> None:
         """Every backend with its state, without secrets."""
         backends = self.registry.catalog.config.backends
         send_json(request, {"object": "list", "data": [self._shown(each) for each in backends]})
 
     @app.route("/admin/models/<path:name>", methods=["DELETE"])
     @checked
-    def remove(self, request: Request, name: str) -> None:
+    def remove(self, request: ProxyRequest, name: str) -> None:
         """Stop serving a model; its name may contain slashes."""
         self.registry.remove(name)
         _log.info("model {model!r} removed", model=name)
@@ -191,7 +190,7 @@ class AdminAPI:
         send_error(request, ProxyError("The proxy failed; its log says why."))
 
 
-def _no_such(error: BaseException | None, request: Request) -> ProxyError:
+def _no_such(error: BaseException | None, request: ProxyRequest) -> ProxyError:
     methods = getattr(error, "valid_methods", None)
     if not methods:
         return NotFound("There is nothing at this path; see /admin/models.")
@@ -202,7 +201,7 @@ def _no_such(error: BaseException | None, request: Request) -> ProxyError:
     )
 
 
-def _json_body(request: Request) -> object:
+def _json_body(request: ProxyRequest) -> object:
     """The body as JSON, read strictly: no key twice, at any depth."""
     if request.getHeader(b"content-encoding") not in (None, b"identity"):
         raise UnsupportedMedia("A compressed body is not read; send it as it is.")

@@ -15,12 +15,12 @@ from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
 from yallmp.answers import prepared_error, send_body, send_error, send_json
-from yallmp.arrivals import Arrival, Arrivals, IArrival
+from yallmp.arrivals import Arrival, Arrivals
+from yallmp.channel import ProxyRequest
 from yallmp.core.access import admit, may_use
 from yallmp.core.asked import (
     CHAT,
@@ -46,7 +46,6 @@ from yallmp.core.jsonbody import Document
 from yallmp.core.registry import Registry
 from yallmp.downstream import Client
 from yallmp.forwarding import Forwarding
-from yallmp.visits import visit_of
 
 OWNED_BY = "yallmp"
 _log = Logger()
@@ -83,43 +82,43 @@ class API:
     app.url_map.merge_slashes = False  # a model may be called a//b
 
     @both(app, "/chat/completions", "POST")
-    def chat_completions(self, request: Request) -> Any:
+    def chat_completions(self, request: ProxyRequest) -> Any:
         """Chat, streamed or not."""
         return self._forward(request, CHAT)
 
     @both(app, "/completions", "POST")
-    def completions(self, request: Request) -> Any:
+    def completions(self, request: ProxyRequest) -> Any:
         """Plain text completions, streamed or not."""
         return self._forward(request, COMPLETIONS)
 
     @both(app, "/embeddings", "POST")
-    def embeddings(self, request: Request) -> Any:
+    def embeddings(self, request: ProxyRequest) -> Any:
         """Embeddings."""
         return self._forward(request, EMBEDDINGS)
 
     @both(app, "/rerank", "POST")
-    def rerank(self, request: Request) -> Any:
+    def rerank(self, request: ProxyRequest) -> Any:
         """Documents put in order by a reranking model."""
         return self._forward(request, RERANK)
 
     @both(app, "/moderations", "POST")
-    def moderations(self, request: Request) -> Any:
+    def moderations(self, request: ProxyRequest) -> Any:
         """Classification of what a text contains."""
         return self._forward(request, MODERATIONS)
 
     @both(app, "/responses", "POST")
-    def responses(self, request: Request) -> Any:
+    def responses(self, request: ProxyRequest) -> Any:
         """The Responses API, where it is switched on."""
         return self._forward(request, RESPONSES)
 
     @both(app, "/models", "GET")
-    def models(self, request: Request) -> None:
+    def models(self, request: ProxyRequest) -> None:
         """What can be asked for."""
         listed = [_shown(each) for each in self._visible(request)]
         send_json(request, {"object": "list", "data": listed})
 
     @both(app, "/models/<path:name>", "GET")
-    def model(self, request: Request, name: str) -> None:
+    def model(self, request: ProxyRequest, name: str) -> None:
         """One model; its name may contain slashes."""
         found = next((each for each in self._visible(request) if each.id == name), None)
         if found is None:
@@ -132,13 +131,13 @@ class API:
     @app.route("/health/liveness", methods=["GET"])
     @app.route("/livez", methods=["GET"])
     @app.route("/healthz", methods=["GET"])
-    def health(self, request: Request) -> None:
+    def health(self, request: ProxyRequest) -> None:
         """The reactor turns; no backend is asked."""
         send_json(request, {"status": "ok"})
 
     @app.route("/health/readiness", methods=["GET"])
     @app.route("/readyz", methods=["GET"])
-    def readiness(self, request: Request) -> None:
+    def readiness(self, request: ProxyRequest) -> None:
         """Whether new requests are welcome."""
         draining = self.draining()
         status = "draining" if draining else "ok"
@@ -167,14 +166,14 @@ class API:
         _log.failure("serving {path} failed", failure, path=_path(request))
         send_error(request, ProxyError("The proxy failed; its log says why."))
 
-    def _visible(self, request: Request) -> list[Listed]:
+    def _visible(self, request: ProxyRequest) -> list[Listed]:
         catalog = self.registry.catalog
-        admitted = admit(visit_of(request), catalog.config.access)
+        admitted = admit(request.arrival.visit, catalog.config.access)
         listed = catalog.models()
         return [each for each in listed if admitted.allows(each.id)]
 
-    def _forward(self, request: Request, endpoint: Endpoint) -> Any:
-        arrival: Any = IArrival(request)
+    def _forward(self, request: ProxyRequest, endpoint: Endpoint) -> Any:
+        arrival = request.arrival
         reader = Reader(self.registry, arrival, endpoint, self.draw, self._resting)
         try:
             call = reader.read(request)
@@ -188,7 +187,7 @@ class API:
     def _resting(self, names: Iterable[str]) -> Collection[str]:
         return self.registry.breakers.resting(names, self.clock.seconds())
 
-    def _reject(self, request: Request, arrival: Arrival, error: ProxyError) -> None:
+    def _reject(self, request: ProxyRequest, arrival: Arrival, error: ProxyError) -> None:
         body = error_body(error)
         self.arrivals.end(arrival, error.status, len(body), outcome="rejected", body=body)
         headers = (*error.headers, (b"x-yallmp-attempts", b"0"))
@@ -211,7 +210,7 @@ class Reader:
     model: str | None = None
     keep: str | None = None
 
-    def read(self, request: Request) -> Call:
+    def read(self, request: ProxyRequest) -> Call:
         """
         The call.
 
@@ -219,7 +218,7 @@ class Reader:
         """
         config, routes = self.registry.catalog.config, self.registry.routes
         self.body = request.content.read() if request.content else b""
-        admitted = admit(visit_of(request), config.access)
+        admitted = admit(self.arrival.visit, config.access)
         self.key_name = admitted.key_name
         self._check_endpoint()
         self._check_encoding()
@@ -243,8 +242,8 @@ class Reader:
             )
 
     def _check_encoding(self) -> None:
-        encodings = [v for n, v in self.arrival.headers if n.lower() == b"content-encoding"]
-        if any(value.strip().lower() not in (b"", b"identity") for value in encodings):
+        encodings = self.arrival.visit.all("content-encoding")
+        if any(value.strip().lower() not in ("", "identity") for value in encodings):
             raise UnsupportedMedia("A compressed body is not read; send it as it is.")
 
     def begin(self) -> Any:
@@ -272,5 +271,5 @@ def _shown(listed: Listed) -> dict[str, Any]:
     return {"id": listed.id, "object": "model", "created": listed.created, "owned_by": OWNED_BY}
 
 
-def _path(request: Request) -> str:
+def _path(request: ProxyRequest) -> str:
     return request.path.decode("utf-8", "replace")

@@ -1,64 +1,72 @@
 """
 A request as it arrived, before anything is known of it.
 
-Each request gets an id and a time as it comes; they travel with Twisted's request as a
-component (:class:`IArrival`), so that whoever answers it can tell of it.
+Each request gets an id and a time as it comes; they travel with Twisted's request, so that
+whoever answers it can tell of it.  What is the same for all requests of a connection is
+put into words once for each.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
-from zope.interface import Attribute, Interface, implementer
 
 from yallmp.core.exchange import Begin, End, Event, HeaderPairs
+from yallmp.core.visit import Visit
 
 #: What is kept of each part of a line that was refused, in bytes.
 _KEPT = 200
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
-class IArrival(Interface):
-    """What is known of a request from its arrival: see :class:`Arrival`."""
+@frozen
+class Ends:
+    """
+    Both ends of a connection.
 
-    id = Attribute("12 hexadecimal digits of our own")
+    :ivar client: the client's, as host and port.
+    :ivar listener: ours, as a URL; ``http://unix`` for a UNIX socket.
+    :ivar peer: the client's host; empty for a UNIX socket, which is this machine's own.
+    :ivar local: our host, likewise.
+    """
+
+    client: str
+    listener: str
+    peer: str
+    local: str
 
 
-@implementer(IArrival)
 @define(eq=False)
 class Arrival:
     """
     One request.
 
-    ``began`` is on the clock's time, ``time`` POSIX seconds.  ``told`` tells that its
-    beginning was told already, by whom its end will be told too.
+    ``began`` is on the clock's time, ``time`` POSIX seconds; ``visit`` is what decides
+    whether it may come in.  ``told`` tells that its beginning was told already, by whom its
+    end will be told too.
+
+    :ivar client_request_id: the client's own ``x-request-id``, if it can be used.
     """
 
     id: str
     began: float
     time: float
-    client: str
-    listener: str
+    ends: Ends
     method: str
     path: str
     query: str
     headers: HeaderPairs = field(repr=False)
+    visit: Visit = field(repr=False)
+    client_request_id: str | None = None
     told: bool = False
-
-    @property
-    def client_request_id(self) -> str | None:
-        """The client's own ``x-request-id``, if it can be used."""
-        for name, value in self.headers:
-            if name.lower() == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                return value.decode("ascii")
-        return None
 
     def begin(
         self,
@@ -75,8 +83,8 @@ class Arrival:
         return Begin(
             self.id,
             self.time,
-            self.client,
-            self.listener,
+            self.ends.client,
+            self.ends.listener,
             self.method,
             self.path,
             self.query,
@@ -107,12 +115,10 @@ class Arrivals:
     def of(self, request: Request) -> Arrival:
         """The arrival of *request*."""
         path, _, query = request.uri.partition(b"?")
-        headers = _pairs(request.requestHeaders)
-        listener = _listener(request.getHost(), secure=request.isSecure())
         target = (request.method, path, query)
-        return self._made(request.getClientAddress(), listener, target, headers)
+        return self._made(request.channel, target, _pairs(request.requestHeaders), request)
 
-    def unfinished(self, channel: HTTPChannel, line: bytes) -> Arrival:
+    def unfinished(self, channel: Any, line: bytes) -> Arrival:
         """
         The arrival of a request on *channel* that has not come whole.
 
@@ -120,29 +126,27 @@ class Arrivals:
         """
         method, _, rest = line.partition(b" ")
         path, _, query = origin_form(rest.partition(b" ")[0]).partition(b"?")
-        listener = _listener(channel.getHost(), secure=channel.isSecure())
         target = (method[:_KEPT], path[:_KEPT], query[:_KEPT])
         headers = _pairs(channel.requests[-1].requestHeaders) if channel.requests else ()
-        return self._made(channel.getPeer(), listener, target, headers)
+        return self._made(channel, target, headers)
 
     def _made(
         self,
-        peer: IAddress,
-        listener: str,
+        channel: Any,
         target: tuple[bytes, bytes, bytes],
         headers: HeaderPairs,
+        request: Request | None = None,
     ) -> Arrival:
         method, path, query = (part.decode("utf-8", "backslashreplace") for part in target)
+        ends = ends_of(channel)
+        version = b"HTTP/1.1" if request is None else request.clientproto
+        named = by_name(headers)
+        raw_path = path if request is None else request.path.decode("latin-1")
+        visit = Visit(ends.peer, ends.local, method, raw_path, version.decode("latin-1"), named)
+        began, time = self.clock.seconds(), self.wall()
+        own_id = _usable_id(named)
         return Arrival(
-            self.new_id(),
-            self.clock.seconds(),
-            self.wall(),
-            authority(peer),
-            listener,
-            method,
-            path,
-            query,
-            headers,
+            self.new_id(), began, time, ends, method, path, query, headers, visit, own_id
         )
 
     def end(
@@ -176,9 +180,42 @@ def _pairs(headers: Headers) -> HeaderPairs:
     return tuple((name, value) for name, values in headers.getAllRawHeaders() for value in values)
 
 
-def _listener(host: IAddress, *, secure: bool) -> str:
-    """The URL at which we listen; ``http://unix`` for a UNIX socket."""
-    return f"{'https' if secure else 'http'}://{authority(host)}"
+def by_name(headers: HeaderPairs) -> dict[str, tuple[str, ...]]:
+    """The values of each header, by its name in lower case; bytes as Latin-1."""
+    named: dict[str, tuple[str, ...]] = {}
+    for name, value in headers:
+        key = _lowered(name)
+        text = value.decode("latin-1")
+        named[key] = (*named[key], text) if key in named else (text,)
+    return named
+
+
+@lru_cache(1024)
+def _lowered(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
+def _usable_id(named: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The first ``x-request-id`` that can be used."""
+    given = named.get("x-request-id", ())
+    return next((text for text in given if _REQUEST_ID.fullmatch(text)), None)
+
+
+def ends_of(channel: Any) -> Ends:
+    """Both ends of *channel*, put into words once."""
+    ends: Ends | None = getattr(channel, "ends", None)
+    if ends is None:
+        ends = channel.ends = _ends(channel.getPeer(), channel.getHost(), channel.isSecure())
+    return ends
+
+
+def _ends(peer: IAddress, local: IAddress, secure: bool) -> Ends:
+    listener = f"{'https' if secure else 'http'}://{authority(local)}"
+    return Ends(authority(peer), listener, _host(peer), _host(local))
+
+
+def _host(address: IAddress) -> str:
+    return address.host if isinstance(address, (IPv4Address, IPv6Address)) else ""
 
 
 def authority(address: IAddress) -> str:

@@ -25,7 +25,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.server import Request, Site
 
 from yallmp.answers import send_error
-from yallmp.arrivals import Arrival, origin_form
+from yallmp.arrivals import Arrival, Ends, origin_form
 from yallmp.core.errors import (
     HeadTooLarge,
     ProxyError,
@@ -52,6 +52,7 @@ class ProxyRequest(Request):
     """A request whose body is in memory, up to a limit."""
 
     channel: ProxyChannel
+    arrival: Arrival
     _body_left = 0
 
     def gotLength(self, length: int | None) -> None:
@@ -110,6 +111,7 @@ class ProxyChannel(HTTPChannel):
     _in_head = False
     _lost = False
     in_body = False
+    ends: Ends | None = None
     _host: Any = None
 
     def limit(self, limits: Limits) -> None:

@@ -11,17 +11,16 @@ from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import NOT_DONE_YET
 
 from yallmp.answers import send_error
-from yallmp.arrivals import Arrival, Arrivals, IArrival
-from yallmp.channel import ProxyChannel
+from yallmp.arrivals import Arrival, Arrivals
+from yallmp.channel import ProxyChannel, ProxyRequest
 from yallmp.core.access import cors_headers, is_preflight
 from yallmp.core.asked import ENDPOINTS
 from yallmp.core.errors import Forbidden, ProxyError, RequestFault, error_body
 from yallmp.core.settings import Access
 from yallmp.shortcuts import Shortcuts
-from yallmp.visits import visit_of
 
 _RECORDED = {f"{prefix}{each.path}" for each in ENDPOINTS for prefix in ("/v1", "")}
 
@@ -52,10 +51,9 @@ class Front(Resource):
         self._arrivals = arrivals
         self._access = access
 
-    def render(self, request: Request) -> int:
+    def render(self, request: ProxyRequest) -> int:
         """Serve *request*."""
-        arrival = self._arrivals.of(request)
-        request.setComponent(IArrival, arrival)
+        arrival = request.arrival = self._arrivals.of(request)
         request.notifyFinish().addBoth(self._over, request, arrival)
         self._set_headers(request, arrival)
         try:
@@ -64,39 +62,39 @@ class Front(Resource):
             send_error(request, error)
         return NOT_DONE_YET
 
-    def _set_headers(self, request: Request, arrival: Arrival) -> None:
+    def _set_headers(self, request: ProxyRequest, arrival: Arrival) -> None:
         request.setHeader(b"server", b"yallmp")
         request.setHeader(b"x-request-id", (arrival.client_request_id or arrival.id).encode())
         request.setHeader(b"x-yallmp-id", arrival.id.encode())
-        for name, value in cors_headers(visit_of(request), self._access()):
+        for name, value in cors_headers(arrival.visit, self._access()):
             request.responseHeaders.addRawHeader(name, value)
 
-    def _lead_on(self, request: Request) -> None:
+    def _lead_on(self, request: ProxyRequest) -> None:
         if self._shortcuts.serve(request):
             return
         try:
             path = unquote_to_bytes(request.path).decode()
         except UnicodeDecodeError:
             raise RequestFault("The path is not UTF-8.") from None
-        if is_preflight(visit_of(request)):
+        if is_preflight(request.arrival.visit):
             self._preflight(request)
         elif path == "/admin" or path.startswith("/admin/"):
             self._render(self._admin, request)
         else:
             self._render(self._api, request)
 
-    def _render(self, resource: IResource, request: Request) -> None:
+    def _render(self, resource: IResource, request: ProxyRequest) -> None:
         """Klein answers at once only what it cannot decode."""
         if resource.render(request) is not NOT_DONE_YET:
             raise RequestFault("The request's target cannot be decoded.")
 
-    def _preflight(self, request: Request) -> None:
+    def _preflight(self, request: ProxyRequest) -> None:
         if not request.responseHeaders.hasHeader(b"access-control-allow-origin"):
             raise Forbidden("This origin is not in general_settings.server.cors_origins.")
         request.setResponseCode(204)
         request.finish()
 
-    def _over(self, _: object, request: Request, arrival: Arrival) -> None:
+    def _over(self, _: object, request: ProxyRequest, arrival: Arrival) -> None:
         """Tell of a request that nobody has told of: it has only the daemon's line."""
         if not arrival.told:
             self._arrivals.tell(arrival.begin(b"", recorded=False))

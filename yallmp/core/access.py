@@ -87,8 +87,10 @@ def admit(visit: Visit, access: Access) -> Admitted:
 
 
 def _check_single(visit: Visit) -> None:
+    headers = visit.headers
     for name in _SINGLE:
-        visit.one(name)
+        if name in headers:
+            visit.one(name)
 
 
 def _check_origin(visit: Visit, access: Access) -> None:
@@ -163,7 +165,7 @@ def may_use(
             code="model_not_allowed",
             param="model",
         )
-    for each in fallbacks:
+    for each in fallbacks if admitted.models is not None else ():
         if not admitted.allows(each):
             raise Forbidden(
                 f"The key {admitted.key_name!r} may not use {each!r}, which {model!r} falls"
@@ -186,6 +188,8 @@ def cors_headers(visit: Visit, access: Access) -> HeaderList:
     Empty where there is no origin, where it is not listed, and for the administration.
     """
     origins = visit.all("origin")
+    if not origins:
+        return ()
     if len(origins) != 1 or not _is_listed(origins[0].strip(), access.cors_origins):
         return ()
     if visit.path == "/admin" or visit.path.startswith("/admin/"):

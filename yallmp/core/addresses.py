@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -175,12 +176,14 @@ def peer_address(host: str) -> Address | None:
     return mapped or address
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Whether *host*, a literal address in its usual spelling, is this machine's own."""
     address = peer_address(host)
     return address is not None and _within(address, _LOOPBACK)
 
 
+@lru_cache(1024)
 def is_near(host: str) -> bool:
     """Whether a peer is on this machine, on a private network or on the same link."""
     address = peer_address(host)
