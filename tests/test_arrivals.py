@@ -146,7 +146,7 @@ class ListenerTests(ArrivalCase):
         ):
             self.assertEqual(self.request(host=host, secure=secure).ends.listener, url)
             refused = self.arrive(b"nonsense\r\n", host=host, secure=secure)
-            self.assertEqual(refused.listener, url)
+            self.assertEqual(refused.ends.listener, url)
 
     def test_every_kind_of_client(self) -> None:
         """A UNIX socket's client has no address."""
