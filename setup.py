@@ -43,6 +43,7 @@ NEEDS = [
     "certifi >= 2024.7.4",
     "httptools >= 0.6.1",
     "hyperlink >= 21.0",
+    "msgspec >= 0.19",
     "pyOpenSSL >= 25.1",
     "service-identity >= 24.1",
     "zope.interface >= 6.0",

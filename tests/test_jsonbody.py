@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from yallmp.core.errors import DuplicateKey, InvalidJSON
+from yallmp.core import jsonbody
+from yallmp.core.errors import DuplicateKey, InvalidJSON, RequestFault
 from yallmp.core.jsonbody import Document, apply
+from yallmp.core.jsontext import MAX_DEPTH, places_in, value_of
+from yallmp.core.nesting import has_brackets, is_deeper, looks_deeper
 
 KEYS = st.sampled_from(["model", "thinking", "n", "é", "a\n", "messages", "x"])
 VALUES = st.recursive(
@@ -176,3 +179,157 @@ class RefusalTests(SynchronousTestCase):
         """A key that stands twice is named, also when spelt differently."""
         error = self.assertRaises(DuplicateKey, Document.parse, b'{"model":1,"m\\u006fdel":2}')
         self.assertEqual((error.code, error.param), ("duplicate_key", "model"))
+
+
+#: What breaks JSON, or is odd in it; put in anywhere.
+PIECES = st.sampled_from(
+    [
+        b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b" ", b"\n", b"\x0c", b"\x00", b"\xa0",
+        b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"0", b"-", b".", b"e5", b"1e400",
+        b"NaN", b"-Infinity", b"true", b"nul", b"\\u0061", b"\\ud800", b"\\ud83d\\ude00", b"\\x",
+        b'"model":1', b',"x":2', b"9" * 40, b"[[[[", b"]]]]", b" " * 40, b'"n":"n"',
+    ]
+)  # fmt: skip
+NUMBERS = st.sampled_from(["1.0", "-0", "1e5", "1E+400", "-1.5e-400", "9" * 30, "9" * 5000])
+SPACE = st.text(" \t\n\r", max_size=2)
+
+
+@st.composite
+def texts(draw: st.DrawFn, depth: int = 2) -> str:
+    """The text of some JSON value, spelt in any way."""
+    leaves = NUMBERS | VALUES.map(lambda value: json.dumps(value, ensure_ascii=False))
+    if depth == 0 or draw(st.booleans()):
+        return draw(leaves | st.sampled_from(['"\\ud800"', '"[{\\"a\\":"', '"\\u00e9\\/"']))
+    if draw(st.booleans()):
+        return draw(objects(depth - 1))
+    comma = f"{draw(SPACE)},{draw(SPACE)}"
+    return f"[{draw(SPACE)}{comma.join(draw(st.lists(texts(depth - 1), max_size=3)))}]"
+
+
+@st.composite
+def objects(draw: st.DrawFn, depth: int = 2) -> str:
+    """The text of a JSON object; its keys may stand twice, or have escapes."""
+    members = []
+    for key in draw(st.lists(KEYS, max_size=5, unique=draw(st.booleans()))):
+        name = json.dumps(key, ensure_ascii=draw(st.booleans()))
+        members.append(f"{name}{draw(SPACE)}:{draw(SPACE)}{draw(texts(depth))}")
+    comma = f"{draw(SPACE)},{draw(SPACE)}"
+    return f"{draw(SPACE)}{{{draw(SPACE)}{comma.join(members)}{draw(SPACE)}}}{draw(SPACE)}"
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """An object with bytes put in, taken out or changed."""
+    body = draw(objects()).encode()
+    for piece in draw(st.lists(PIECES | st.binary(max_size=1), max_size=3)):
+        at = draw(st.integers(0, len(body)))
+        body = body[:at] + piece + body[at + draw(st.integers(0, 4)) :]
+    return body
+
+
+class TwoWaysTests(SynchronousTestCase):
+    """The quick way to read a body and the patient one agree."""
+
+    def agree(self, body: bytes) -> None:
+        """Both find the same members, or the same fault."""
+        try:
+            places, open_at = places_in(body)
+        except RequestFault as fault:
+            error = self.assertRaises(type(fault), Document.parse, body)
+            told = (error.message, error.code, error.param)
+            self.assertEqual(told, (fault.message, fault.code, fault.param))
+            return
+        document = Document.parse(body)
+        self.assertEqual((document.places, document.open_at), (places, open_at))
+        self.assertEqual(list(document.places), list(places))
+        for key, (start, end) in places.items():
+            value = value_of(body[start:end])
+            self.assertEqual(repr(document.get(key)), repr(value))
+            self.assertEqual(document.has_items(key), isinstance(value, list) and value != [])
+
+    @given(objects())
+    def test_any_object(self, text: str) -> None:
+        """Values, and where they stand."""
+        self.agree(text.encode())
+
+    @given(mutated())
+    def test_anything(self, body: bytes) -> None:
+        """What is broken is broken for both, in the same place."""
+        self.agree(body)
+
+    def test_a_value_that_could_stand_elsewhere(self) -> None:
+        """A key that stands twice is found whatever the values between look like."""
+        for body in (
+            b'{"a":1,"a":1}',
+            b'{"a":1,"b":1,"a":1}',
+            b'{"a":[{"b":1}],"b":1}, "a":[{"b":1}]}',
+            b'{"a":"x","b":2,"a":{"x":"x" , "b":2}}',
+            b'{"a":[1],"b":[1],"a" : [1]}',
+            b'{"a":1,"b":2,"a":12}',
+        ):
+            self.agree(body)
+            self.assertRaises(RequestFault, Document.parse, body)
+
+    def test_nothing_is_built_of_what_is_usual(self) -> None:
+        """Ordinary bodies, with tools and texts full of brackets too, go the quick way."""
+        self.patch(jsonbody, "places_in", None)
+        tool = {"function": {"parameters": {"properties": {"a": {"enum": [1]}, "b": {}}}}}
+        for value in (
+            {},
+            {"model": "m", "messages": [{"role": "user", "content": "é\n"}], "stream": True},
+            {"tools": [tool] * 30},
+            {"messages": [{"content": "[{" * 500}], "n": 1},
+            {"messages": [{"content": [{"type": "text", "text": "[{" * 500}]}], "n": 1},
+            {"prompt": "[{" * 500},
+        ):
+            for spelt in (json.dumps(value), json.dumps(value, indent=1, ensure_ascii=False)):
+                self.assertEqual(list(Document.parse(spelt.encode()).places), list(value))
+
+    def test_blanks_without_end(self) -> None:
+        """Neither blanks nor a long key make the walk start over and over."""
+        blanks = b" " * 200_000
+        self.agree(b'{"a":1%b,"\\u0062":1}' % blanks)
+        self.agree(b'{"a":1,%b"\\u0062":1}' % blanks)
+        self.agree(b'{"a":1,"%b\\n":1}' % blanks)
+        self.agree(b'{"a":1,"b":[%b]%b}' % (blanks, blanks))
+
+
+def levels(value: Any) -> int:
+    """How deep *value* is nested."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return 1 + max(map(levels, value), default=0) if isinstance(value, list) else 0
+
+
+class NestingTests(SynchronousTestCase):
+    """How deep a value is nested, by its text alone."""
+
+    @given(VALUES, st.integers(0, 8), st.integers(0, 3), st.sampled_from([None, 1]))
+    def test_agrees_with_counting(self, value: Any, most: int, cuts: int, indent: Any) -> None:
+        """As deep as the value is, however it is found out."""
+        for _ in range(most):
+            value = [1, {"a": value, "b": "[{"}]
+        text = json.dumps(value, indent=indent).encode()
+        for limit in range(12):
+            deeper = levels(value) > limit
+            self.assertEqual(is_deeper(text, limit, cuts), deeper)
+            self.assertEqual(looks_deeper(text, limit), deeper)
+
+    @given(st.binary(max_size=50), st.integers(0, 10), st.sampled_from([0, 5000]))
+    def test_brackets(self, body: bytes, most: int, length: int) -> None:
+        """Counted up to the limit, in short bodies and in long ones."""
+        body = body + b"x" * length + b"[a{"
+        found = body.count(b"[") + body.count(b"{")
+        self.assertEqual(has_brackets(body, most), found > most)
+
+    def test_a_deep_place_anywhere(self) -> None:
+        """One place that is too deep is found among many that are not."""
+        for deep in (MAX_DEPTH, MAX_DEPTH + 1):
+            inner = b"[" * (deep - 5) + b"]" * (deep - 5)
+            for around in (b'{"a":[{"b":{"c":[%b]}}]}', b'{"a":[1,[[{"b":%b}]]]}'):
+                wide = b'{"z":"[[","y":[{}],"x":[%b]}' % b",".join([b'{"a":["[]"]}'] * 50)
+                body = (around % inner)[:-1] + b',"w":' + wide + b"}"
+                if deep > MAX_DEPTH:
+                    self.assertRaises(InvalidJSON, Document.parse, body)
+                else:
+                    Document.parse(body)

@@ -27,7 +27,8 @@ LAYERS: list[list[str]] = [
     # Words, formats and parsers that know nothing of ours.
     [
         "core.addresses", "core.backlog", "core.digits", "core.errors", "core.escapes",
-        "core.frames", "core.maskers", "core.masking", "core.recordframe", "core.retention",
+        "core.frames", "core.jsontext", "core.maskers", "core.masking", "core.nesting",
+        "core.recordframe", "core.retention",
         "core.secretnames", "core.sse", "core.told", "core.transcript",
     ],
     # The values that the parts share.

@@ -77,7 +77,8 @@ imports from its own layer or one further down in this list, never upwards
   :mod:`yallmp.core.seam` (how another answer goes on with it), :mod:`yallmp.core.replies` and
   :mod:`yallmp.core.telling` (what the client is told)
 - requests and answers: :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,
-  :mod:`yallmp.core.jsonbody`, :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
+  :mod:`yallmp.core.jsonbody` (in the quick way), :mod:`yallmp.core.jsontext` (in the patient
+  one), :mod:`yallmp.core.nesting`, :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
   :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`
 - who may do what: :mod:`yallmp.core.access`, :mod:`yallmp.core.visit`,
   :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`

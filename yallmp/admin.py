@@ -210,7 +210,7 @@ def _json_body(request: ProxyRequest) -> object:
         raise TooLarge(f"The body is larger than {MAX_BODY} bytes.")
     document = Document.parse(body)
     try:
-        return json.loads(document.text, object_pairs_hook=_unique)
+        return json.loads(document.body.decode(), object_pairs_hook=_unique)
     except ValueError:  # what the document let pass is to be counted with here
         raise InvalidJSON("The body has a number of thousands of digits.") from None
 

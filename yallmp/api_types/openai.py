@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -42,18 +43,18 @@ class OpenAI:
 
     def target(self, asked: Asked, query: str, backend: Backend) -> str:
         """``api_base``, the path without ``/v1``, the client's query, the backend's own."""
-        given = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
-        own = urlencode([(k, v) for k, v in backend.query if k not in given])
-        whole = "&".join(part for part in (quote(query, _QUERY), own) if part)
-        return f"{backend.api_base}{asked.endpoint.path}{'?' if whole else ''}{whole}"
+        url = backend.api_base + asked.endpoint.path
+        return url + _query(query, backend.query) if query or backend.query else url
 
     def splices(self, asked: Asked, model: str, backend: Backend) -> tuple[Splice, ...]:
         """The model's name, thinking, ``extra_body`` and ``drop_params``; often nothing."""
+        named = {} if model == asked.model else {"model": _quoted(model)}
         reasons = backend.supports_reasoning and asked.endpoint is CHAT
+        if not (reasons or backend.extra_body or backend.drop_params):
+            return asked.document.splices(named)
         changes = _thinking(asked) if reasons else {}
         changes.update((k, v) for k, v in backend.extra_body if k not in asked.document)
-        if model != asked.model:
-            changes["model"] = json.dumps(model)
+        changes.update(named)
         wanted = {k: v for k, v in changes.items() if k not in backend.drop_params}
         return asked.document.splices(wanted, backend.drop_params)
 
@@ -106,6 +107,21 @@ class OpenAI:
         return event_bytes(json.dumps({"error": error_object(error)}).encode())
 
 
+@lru_cache(1024)
+def _quoted(model: str) -> str:
+    """A model's name as JSON."""
+    return json.dumps(model)
+
+
+@lru_cache(64)
+def _query(query: str, own: tuple[tuple[str, str], ...]) -> str:
+    """The client's *query* with a backend's *own* where it has no such name; with its mark."""
+    given = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    added = urlencode([(k, v) for k, v in own if k not in given])
+    whole = "&".join(part for part in (quote(query, _QUERY), added) if part)
+    return f"?{whole}" if whole else ""
+
+
 def _thinking(asked: Asked) -> dict[str, str]:
     """The thinking block, unless the request's own names a type; its other fields stay."""
     given = asked.document.get("thinking")
@@ -113,14 +129,13 @@ def _thinking(asked: Asked) -> dict[str, str]:
         return {"thinking": _THINKING}
     if given.get("type"):
         return {}
-    member = asked.document.members["thinking"]
-    return {"thinking": _enabled(asked.document.text[member.start : member.end], given)}
+    return {"thinking": _enabled(asked.document.raw("thinking"), given)}
 
 
-def _enabled(text: str, given: dict[str, Any]) -> str:
+def _enabled(text: bytes, given: dict[str, Any]) -> str:
     """The block *text* with its type set and nothing else changed."""
     try:
-        block = Document.parse(text.encode())
+        block = Document.parse(text)
     except DuplicateKey:
         return json.dumps({**given, "type": "enabled"})
     return apply(block.body, block.splices({"type": '"enabled"'})).decode()

@@ -211,8 +211,8 @@ def prefilled(
     if backend.prefill == "prefix":
         message["prefix"] = True
     document = asked.document
-    at = document.members["messages"].end - 1
-    added = [Splice(len(document.text[:at].encode()), b"", b", " + json.dumps(message).encode())]
+    at = document.places["messages"][1] - 1
+    added = [Splice(at, b"", b", " + json.dumps(message).encode())]
     if backend.prefill == "vllm":
         added += document.splices({k: v for k, v in _VLLM.items() if k not in backend.drop_params})
     return tuple(sorted((*splices, *added), key=lambda splice: splice.offset))

@@ -9,6 +9,15 @@ The order of keys, white space, escapes and the spelling of numbers are never to
 >>> document = Document.parse(b'{"model": "a", "n": 1.0}')
 >>> apply(document.body, document.splices({"model": '"b"'}))
 b'{"model": "b", "n": 1.0}'
+
+A parser in C (msgspec) checks the body and cuts it into its members, whose values stay
+bytes: a value is read when it is asked for, and most never are.  Where the members stand
+it does not say, so we walk along them: after a member the next key must follow, spelt as
+it is, and after its colon exactly the bytes of its value.  Every JSON text is read in one
+way only, so if the walk reaches the end these are the members and there are no others.
+If not (a key twice, a key with escapes), and if the parser refuses (it is stricter than
+Python's, but for texts that are not UTF-8), :mod:`yallmp.core.jsontext` reads the body and
+decides what is wrong with it, if anything is.
 """
 
 from __future__ import annotations
@@ -16,83 +25,75 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from attrs import field, frozen
+from msgspec import MsgspecError, Raw
+from msgspec.json import Decoder
 
-from yallmp.core.digits import Decoder
-from yallmp.core.errors import DuplicateKey, InvalidJSON
 from yallmp.core.exchange import Splice
+from yallmp.core.jsontext import MAX_DEPTH, MAX_MEMBERS, Place, places_in, value_of
+from yallmp.core.nesting import has_brackets, is_deeper
 
-MAX_DEPTH = 64
-#: Top-level keys; no API has as many.
-MAX_MEMBERS = 1000
+#: Up to a member's value: what divides it from the one before, its key, and the colon.
+_HEAD = re.compile(rb'[ \t\n\r]*(?:,[ \t\n\r]*)?"([^"\\]*)"[ \t\n\r]*:[ \t\n\r]*')
+_TAIL = re.compile(rb"[ \t\n\r]*}[ \t\n\r]*\Z")
+_FILLED = re.compile(rb"\[[ \t\n\r]*[^] \t\n\r]")
 
-#: A string, also one that never ends: every text is read once, from front to back.
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
-_ALIKE = str.maketrans("{}", "[]")
-_OTHER = re.compile(r"[^\[\]]+")
-_SPACE = re.compile(r"[ \t\n\r]*")
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise InvalidJSON(f"The body contains {name}, which JSON does not have.")
-
-
-_DECODER = Decoder(parse_constant=_no_constant)
-
-
-@frozen
-class Member:
-    """One top-level member; ``key_at``, ``start`` and ``end`` are positions in the text."""
-
-    value: Any
-    key_at: int
-    start: int
-    end: int
+_MEMBERS = Decoder(dict[str, Raw])
+_VALUE = Decoder()
 
 
 @frozen
 class Document:
     """
-    A parsed object together with its bytes.
+    An object's bytes, and where its members stand in them.
 
-    ``open_at`` is the position after the opening brace.
+    ``places`` has for each key where its value begins, and where it ends; ``open_at`` is
+    the position after the opening brace.
     """
 
     body: bytes = field(repr=False)
-    text: str = field(repr=False)
-    members: dict[str, Member] = field(repr=False)
+    places: dict[str, Place] = field(repr=False)
     open_at: int = 0
 
     @classmethod
-    def parse(cls, body: bytes, max_depth: int = MAX_DEPTH) -> Document:
+    def parse(cls, body: bytes) -> Document:
         """
         Read *body*.
 
         :raises InvalidJSON: not UTF-8, not JSON, not an object, nested too deeply.
         :raises DuplicateKey: a top-level key stands twice.
         """
-        text = _text(body)
-        open_at = _opening(text)
-        if text.count("[") + text.count("{") > max_depth:
-            _check_depth(text, max_depth)
-        members: dict[str, Member] = {}
-        for key, member in _members(text, open_at):
-            if key in members:
-                raise DuplicateKey(f"The body has the key {key!r} twice.", param=key)
-            if len(members) == MAX_MEMBERS:
-                raise InvalidJSON(f"The body has more than {MAX_MEMBERS} keys.")
-            members[key] = member
-        return cls(body, text, members, open_at)
+        open_at = body.find(b"{") + 1
+        places = _quickly(body, open_at)
+        if places is None:
+            places, open_at = places_in(body)
+        return cls(body, places, open_at)
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of *key*, as Python has it."""
-        member = self.members.get(key)
-        return default if member is None else member.value
+        place = self.places.get(key)
+        if place is None:
+            return default
+        value = self.body[place[0] : place[1]]
+        try:
+            return _VALUE.decode(value)
+        except MsgspecError:
+            return value_of(value)
+
+    def raw(self, key: str) -> bytes:
+        """The bytes of the value of *key*, which is there."""
+        start, end = self.places[key]
+        return self.body[start:end]
+
+    def has_items(self, key: str) -> bool:
+        """Whether the value of *key* is a list with something in it; nothing of it is built."""
+        place = self.places.get(key)
+        return place is not None and _FILLED.match(self.body, place[0]) is not None
 
     def __contains__(self, key: str) -> bool:
-        return key in self.members
+        return key in self.places
 
     def splices(self, changes: Mapping[str, str], drop: Collection[str] = ()) -> tuple[Splice, ...]:
         """
@@ -101,35 +102,44 @@ class Document:
         A key that is there already keeps its place, a new one goes to the end.  A key
         that is both changed and dropped is dropped.
         """
+        there = self.places.keys()
+        if there.isdisjoint(drop) and changes.keys() <= there:
+            edits = [(*self.places[key], value) for key, value in changes.items()]
+        else:
+            edits = self._edits(changes, drop)
+        return tuple([self._splice(*edit) for edit in sorted(edits)])
+
+    def _edits(
+        self, changes: Mapping[str, str], drop: Collection[str]
+    ) -> list[tuple[int, int, str]]:
         edits = [
-            (self.members[key].start, self.members[key].end, value)
+            (*self.places[key], value)
             for key, value in changes.items()
-            if key in self.members and key not in drop
+            if key in self.places and key not in drop
         ]
         edits += self._removals(drop)
-        edits += self._insertion({k: v for k, v in changes.items() if k not in self.members}, drop)
-        return tuple(self._splice(*edit) for edit in sorted(edits))
+        edits += self._insertion({k: v for k, v in changes.items() if k not in self.places}, drop)
+        return edits
 
     def _removals(self, drop: Collection[str]) -> Iterator[tuple[int, int, str]]:
-        members = list(self.members.items())
-        kept_end = None
-        start = None
-        for key, member in members:
+        """
+        What goes with the members named *drop*, those side by side as one.
+
+        From the end of the member before to their own, or, where none before stays, from
+        their key to the next one's.
+        """
+        kept, before, start = False, self.open_at, None
+        for key, (_, end) in self.places.items():
+            at = before if kept else self.body.index(b'"', before)
             if key in drop:
-                start = (
-                    (member.key_at if kept_end is None else kept_end) if start is None else start
-                )
+                start = at if start is None else start
             else:
                 if start is not None:
-                    yield start, member.key_at if kept_end is None else self._before(key), ""
-                start, kept_end = None, member.end
+                    yield start, at, ""
+                kept, start = True, None
+            before = end
         if start is not None:
-            yield start, members[-1][1].end, ""
-
-    def _before(self, key: str) -> int:
-        """Where the value of the member before *key* ends."""
-        keys = list(self.members)
-        return self.members[keys[keys.index(key) - 1]].end
+            yield start, before, ""
 
     def _insertion(
         self, added: Mapping[str, str], drop: Collection[str]
@@ -137,97 +147,57 @@ class Document:
         if not added:
             return
         text = ", ".join(f"{json.dumps(key)}: {value}" for key, value in added.items())
-        at = max((member.end for member in self.members.values()), default=self.open_at)
-        alone = all(key in drop for key in self.members)
+        at = max((end for _, end in self.places.values()), default=self.open_at)
+        alone = all(key in drop for key in self.places)
         yield at, at, text if alone else ", " + text
 
     def _splice(self, start: int, end: int, new: str) -> Splice:
-        offset = start if self.text.isascii() else len(self.text[:start].encode())
-        return Splice(offset, self.text[start:end].encode(), new.encode())
+        return Splice(start, self.body[start:end], new.encode())
 
 
 def apply(body: bytes, splices: Sequence[Splice]) -> bytes:
     """*body* with the changes made; they are in order of offset and do not overlap."""
-    parts, done = [], 0
+    if not splices:
+        return body
+    parts: list[bytes | memoryview] = []
+    view, done = memoryview(body), 0
     for splice in splices:
-        parts += [body[done : splice.offset], splice.new]
+        parts += (view[done : splice.offset], splice.new)
         done = splice.offset + len(splice.old)
-    return b"".join([*parts, body[done:]])
+    parts.append(view[done:])
+    return b"".join(parts)
 
 
-def _text(body: bytes) -> str:
+def _quickly(body: bytes, open_at: int) -> dict[str, Place] | None:
+    """Where the members of *body* stand; ``None`` where there is any doubt."""
     try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidJSON(f"The body is not UTF-8 (at byte {error.start}).") from None
+        if not body.isascii():
+            body.decode()
+        members = _MEMBERS.decode(body)
+        if len(members) > MAX_MEMBERS or (has_brackets(body, MAX_DEPTH) and _is_deep(members)):
+            return None
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return _walked(body, open_at, members)
 
 
-def _skip(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+def _is_deep(members: dict[str, Raw]) -> bool:
+    return any(
+        len(value) >= 2 * MAX_DEPTH and is_deeper(bytes(value), MAX_DEPTH - 1)
+        for value in members.values()
+    )
 
 
-def _opening(text: str) -> int:
-    at = _skip(text, 0)
-    if text[at : at + 1] == "{":
-        return at + 1
-    _value(text, at)
-    raise InvalidJSON("The body is JSON, but not an object.")
-
-
-def _members(text: str, at: int) -> Iterator[tuple[str, Member]]:
-    at = _skip(text, at)
-    closed = text[at : at + 1] == "}"
-    while not closed:
-        key, member = _member(text, at)
-        yield key, member
-        at = _skip(text, member.end)
-        closed = _expect(text, at, ",}") == "}"
-        at = at if closed else _skip(text, at + 1)
-    at = _skip(text, at + 1)
-    if at != len(text):
-        raise InvalidJSON(f"The body goes on after the JSON object ends (at character {at}).")
-
-
-def _member(text: str, key_at: int) -> tuple[str, Member]:
-    _expect(text, key_at, '"')
-    key, at = _value(text, key_at)
-    at = _skip(text, at)
-    _expect(text, at, ":")
-    start = _skip(text, at + 1)
-    value, end = _value(text, start)
-    return key, Member(value, key_at, start, end)
-
-
-def _value(text: str, at: int) -> tuple[Any, int]:
-    try:
-        return _DECODER.raw_decode(text, at)
-    except RecursionError:
-        raise InvalidJSON(f"The body is nested deeper than {MAX_DEPTH} levels.") from None
-    except ValueError as error:
-        where = getattr(error, "pos", at)
-        raise InvalidJSON(f"The body is not valid JSON (at character {where}).") from None
-
-
-def _expect(text: str, at: int, wanted: str) -> str:
-    found = text[at : at + 1]
-    if not found or found not in wanted:
-        raise InvalidJSON(f"The body is not valid JSON (at character {at}).")
-    return found
-
-
-def _check_depth(text: str, most: int) -> None:
-    """
-    Refuse what is nested deeper than *most* levels, before anything is built of it.
-
-    Only the brackets are left of the text, all of one kind; each round takes the innermost
-    pairs away, so there are as many rounds as levels.  Broken JSON is left to the parser.
-    """
-    brackets = _OTHER.sub("", _STRING.sub("", text).translate(_ALIKE))
-    for _ in range(most):
-        inner = brackets.replace("[]", "")
-        if len(inner) == len(brackets) or "[" * (most + 1) in brackets:
-            break
-        brackets = inner
-    if "[]" in brackets or "[" * (most + 1) in brackets:
-        raise InvalidJSON(f"The body is nested deeper than {most} levels.")
+def _walked(body: bytes, at: int, members: dict[str, Raw]) -> dict[str, Place] | None:
+    """Where *members* stand, if there are no others."""
+    places = {}
+    for key, value in members.items():
+        head = _HEAD.match(body, at)
+        if head is None or head[1] != key.encode():
+            return None
+        start = head.end()
+        if not body.startswith(bytes(value), start):
+            return None
+        at = start + len(value)
+        places[key] = (start, at)
+    return places if _TAIL.match(body, at) else None
