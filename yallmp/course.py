@@ -18,7 +18,7 @@ from yallmp.core.lastword import most_useful
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.core.seam import Seam
 from yallmp.core.telling import Word, comment_for, headers_for, words
-from yallmp.core.verdicts import Stop, Tried, Try, next_step
+from yallmp.core.verdicts import Stop, Tried, Try, first_step, next_step
 from yallmp.downstream import Client
 from yallmp.tally import Tally
 from yallmp.tools import Tools
@@ -69,6 +69,8 @@ class Course:
         A backend that the request leaves by it has served it badly, and is told so.
         """
         tools, route = self.tools, self.call.route
+        if not self.tried:
+            return first_step(route, self.resting)
         step = next_step(
             route,
             self.tried,
@@ -78,8 +80,8 @@ class Course:
             resting=self.resting,
             spare=spare and tools.registry.retries.spare,
         )
-        stays = isinstance(step, Try) and self.tried and step.backend == self.tried[-1].backend
-        if self.tried and not stays:
+        stays = isinstance(step, Try) and step.backend == self.tried[-1].backend
+        if not stays:
             self._count(self.tried[-1])
         return step
 

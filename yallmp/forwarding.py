@@ -187,13 +187,15 @@ class Exchange:
 
         ``None``: it was an S, and in its pause the backend began to rest.
         """
-        self._repeat(step.again)
+        if not step.again:
+            return await self._course.attempt(step.backend, self._commit)
+        self._repeat(True)
         try:
             if step.delay:
                 await deferLater(self.tools.clock, step.delay)
-            if step.again and step.backend.name in self._course.resting:
+            if step.backend.name in self._course.resting:
                 return None
-            return await self._course.attempt(step.backend, self._commit, again=step.again)
+            return await self._course.attempt(step.backend, self._commit, again=True)
         finally:
             self._repeat(False)
 
@@ -214,7 +216,8 @@ class Exchange:
         """The first byte goes out: from now on only the answer's own times count."""
         self._deadline.stop()
         self._held.stop()
-        self._repeat(False)
+        if self._repeating:
+            self._repeat(False)
         return (*for_client(headers), *self._course.headers(str(status)))
 
     async def _refuse(self, problem: Problem) -> str:

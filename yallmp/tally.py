@@ -57,10 +57,10 @@ class Tally:
 
     def good(self, name: str) -> None:
         """The backend served it."""
-        breaker, now = self._breaker(name), self.clock.seconds()
-        before = breaker.state(now)
+        breaker = self._breaker(name)
+        was_closed = breaker.is_closed
         self._finish(name, Outcome.GOOD)
-        if before is not State.CLOSED and breaker.state(now) is State.CLOSED:
+        if not was_closed and breaker.is_closed:
             _log.info("{backend} is back", backend=name)
 
     def failed(self, name: str, problem: Problem, lasted: float) -> None:
@@ -86,7 +86,7 @@ class Tally:
 
     def leave(self) -> None:
         """The request is over; whatever is still open says nothing of its backend."""
-        for name in list(self._permits):
+        for name in list(self._permits) if self._permits else ():
             self._finish(name, Outcome.NEUTRAL)
 
     def _finish(self, name: str, outcome: Outcome, spent: float = 0.0) -> None:

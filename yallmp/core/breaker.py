@@ -117,7 +117,7 @@ class _Share:
         return finished >= LEAST and 2 * failed >= finished
 
 
-@define
+@define(eq=False)
 class Breaker:
     """
     Whether one backend rests.
@@ -125,9 +125,11 @@ class Breaker:
     Times are seconds of one monotonic clock.
 
     :ivar why: why it rests, or did last until it is closed again.
+    :ivar unwell: all that are not closed, this one with them.
     """
 
     why: str = ""
+    unwell: set[Breaker] = field(factory=set, repr=False)
     _state: State = State.CLOSED
     _generation: int = 0
     _until: float = 0.0
@@ -159,7 +161,7 @@ class Breaker:
 
     def begin(self, now: float) -> Permit:
         """A request goes to the backend, be it that it rests and nobody else is left."""
-        half_open = self.state(now) is State.HALF_OPEN
+        half_open = not self.is_closed and self.state(now) is State.HALF_OPEN
         permit = Permit(self._generation)
         if half_open and self._probe is None:
             self._probe = permit
@@ -249,10 +251,14 @@ class Breaker:
     def _become(self, state: State) -> None:
         """Begin a new generation, in *state*, with nothing counted."""
         self._state = state
+        (self.unwell.discard if state is State.CLOSED else self.unwell.add)(self)
         self._generation += 1
         self._probe = None
         self._failures = self._timeouts = 0
         self._share = _Share()
+
+
+_NO_BREAKER = Breaker()
 
 
 class Breakers:
@@ -260,24 +266,23 @@ class Breakers:
 
     def __init__(self) -> None:
         self._breakers: dict[str, Breaker] = {}
+        self._unwell: set[Breaker] = set()
 
     def of(self, name: str) -> Breaker:
         """The breaker of the backend *name*."""
         found = self._breakers.get(name)
         if found is None:
-            found = self._breakers[name] = Breaker()
+            found = self._breakers[name] = Breaker(unwell=self._unwell)
         return found
 
     def resting(self, names: Iterable[str], now: float) -> frozenset[str]:
         """Those of *names* that rest."""
-        found = [name for name in names if self._rests(name, now)]
-        return frozenset(found) if found else _NOBODY
-
-    def _rests(self, name: str, now: float) -> bool:
-        breaker = self._breakers.get(name)
-        return breaker is not None and not breaker.is_closed and breaker.rests(now)
+        if not self._unwell:
+            return _NOBODY
+        met = [(name, self._breakers[name]) for name in names if name in self._breakers]
+        return frozenset(name for name, it in met if it in self._unwell and it.rests(now))
 
     def forget(self, names: Iterable[str]) -> None:
         """What was known of *names* no longer holds."""
         for name in names:
-            self._breakers.pop(name, None)
+            self._unwell.discard(self._breakers.pop(name, _NO_BREAKER))

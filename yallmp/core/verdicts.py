@@ -121,6 +121,12 @@ class Stop:
     poison: bool = False
 
 
+def first_step(route: Route, resting: Collection[str] = ()) -> Try | Stop:
+    """What comes first on *route*, of whose backends *resting* rest."""
+    first = _first_of(route.legs, resting)
+    return Try(first) if first else Stop()
+
+
 def next_step(
     route: Route,
     tried: Sequence[Tried],
@@ -140,8 +146,7 @@ def next_step(
     :param spare: whether the proxy as a whole may make another S (:func:`may_spare`).
     """
     if not tried:
-        first = _first_of(route.legs, resting)
-        return Try(first) if first else Stop()
+        return first_step(route, resting)
     last = tried[-1]
     if last.problem.reason is Reason.DEADLINE:
         return Stop(late=True)
@@ -273,8 +278,9 @@ def _next(
 
 def _first_of(backends: Sequence[Backend], resting: Collection[str]) -> Backend | None:
     """The first that does not rest, else the first."""
-    awake = (b for b in backends if b.name not in resting)
-    return next(awake, backends[0] if backends else None)
+    if not backends or not resting:
+        return backends[0] if backends else None
+    return next((b for b in backends if b.name not in resting), backends[0])
 
 
 def _open(route: Route, tried: Sequence[Tried], router: Router) -> tuple[Backend, ...]:
