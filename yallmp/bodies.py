@@ -64,7 +64,7 @@ class Body(Protocol):
             self._lingering.cancel()
         if self.ended.called or self._cancelled:
             return
-        if reason.check(ResponseDone, PotentialDataLoss):
+        if isinstance(reason.value, (ResponseDone, PotentialDataLoss)):
             self.ended.callback(None)
         else:
             self.ended.errback(AttemptFailed(_CUT))

@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from OpenSSL import SSL
 from service_identity import VerificationError
 from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import (
     ConnectError,
@@ -42,6 +43,8 @@ from yallmp.lean.response import LeanResponse
 from yallmp.names import AddressRefused
 from yallmp.wires import ConnectTimedOut, Wire
 
+#: treq would make a jar for each client.
+_NO_COOKIES = IndexableCookieJar()
 _TLS_ERRORS = (CertificateError, SSL.Error, VerificationError)
 
 
@@ -156,22 +159,28 @@ class Upstream:
         :raises AttemptFailed: there is none.
         """
         try:
-            return await self._once(backend, outgoing, wire, fresh=False)
-        except AttemptFailed as failed:
-            if failed.problem.reason is not Reason.DISCONNECTED or not wire.reused:
-                raise
-        return await self._once(backend, outgoing, wire, fresh=True)
+            return await wire.on(self._sent(backend, outgoing, wire))
+        except CancelledError:
+            raise
+        except Exception as error:
+            problem = problem_of(error)
+            if problem.reason is not Reason.DISCONNECTED or not wire.reused:
+                raise AttemptFailed(problem) from error
+        return await self._again(backend, outgoing, wire)
 
-    async def _once(
-        self, backend: Backend, outgoing: Outgoing, wire: Wire, *, fresh: bool
-    ) -> IResponse:
-        client = Client(self.agent_for(backend, wire, fresh=fresh), data_to_body_producer=WholeBody)
+    async def _again(self, backend: Backend, outgoing: Outgoing, wire: Wire) -> IResponse:
         try:
-            return await wire.on(client.send(outgoing, wire))
+            return await wire.on(self._sent(backend, outgoing, wire, fresh=True))
         except CancelledError:
             raise
         except Exception as error:
             raise AttemptFailed(problem_of(error)) from error
+
+    def _sent(
+        self, backend: Backend, outgoing: Outgoing, wire: Wire, *, fresh: bool = False
+    ) -> Deferred[IResponse]:
+        agent = self.agent_for(backend, wire, fresh=fresh)
+        return Client(agent, _NO_COOKIES, WholeBody).send(outgoing, wire)
 
 
 def head_of(response: IResponse, wire: Wire) -> HeaderPairs:

@@ -86,7 +86,7 @@ class Patience:
         return {name: defaults[name] if e is None else e for name, e in explicit.items()}
 
 
-@frozen
+@frozen(cache_hash=True)
 class Tls:
     """
     How a backend's certificate is checked; backends with equal settings share contexts.

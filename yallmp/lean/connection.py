@@ -19,6 +19,8 @@ from twisted.web.iweb import IResponse
 from yallmp.lean.parser import AnswerParser, NotHTTP
 from yallmp.lean.response import BodyTransport, LeanResponse
 
+_DONE = Failure(ResponseDone())
+
 
 class Connection(Protocol):
     """
@@ -96,7 +98,7 @@ class Connection(Protocol):
             self.resume()
             self._idle(self)
         if response is not None:
-            response.over(Failure(ResponseDone()))
+            response.over(_DONE)
         if not keep:
             self.abort()
 
