@@ -15,9 +15,9 @@ from openai._streaming import SSEDecoder
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.api_types.openai_streams import ChoiceStream, ResponseStream
-from yallmp.core.gate import HELD_MAX, Gate, Inspector, Release, bearable
+from yallmp.core.gate import HELD_MAX, Gate, Inspector, Release
 from yallmp.core.problems import Problem, Reason, answer_problem
-from yallmp.core.sse import Parser
+from yallmp.core.sse import Parser, bearable
 
 
 def data(value: Any, name: str = "") -> bytes:

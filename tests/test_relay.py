@@ -4,6 +4,7 @@ The relay's time, where the order of things within a turn of the reactor matters
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,74 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core.backend import Patience
+from yallmp.core.problems import Problem, Reason
 from yallmp.relay import Relay, Watchdog
+
+IDLE = Problem(Reason.TIMEOUT, "silent")
+LATE = Problem(Reason.TIMEOUT, "late")
+
+
+class WatchdogTests(SynchronousTestCase):
+    """When time is up, with one timer that is rarely touched."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.bites: list[float] = []
+        self.dog = Watchdog(self.clock, lambda: self.bites.append(self.clock.seconds()))
+
+    def pass_time(self, until: float) -> None:
+        """Eighths of a second go by."""
+        while self.clock.seconds() < until:
+            self.clock.advance(0.125)
+
+    def test_an_end_that_moves_away(self) -> None:
+        """The timer stays as it is, and time is up when the last word said so."""
+        self.dog.watch(5.0, LATE, 0.0)
+        (timer,) = self.clock.getDelayedCalls()
+        self.dog.watch(7.0, IDLE, 1.0)
+        self.assertEqual(self.clock.getDelayedCalls(), [timer])
+        self.pass_time(9.0)
+        (bite,) = self.bites
+        self.assertAlmostEqual(bite, 7.0)
+        expired = self.dog.expired
+        assert expired is not None
+        self.assertEqual(expired.message, IDLE.message)
+        self.assertAlmostEqual(expired.spent, 6.0)
+
+    def test_an_end_that_comes_nearer(self) -> None:
+        """There is one timer all the same."""
+        self.dog.watch(5.0, LATE, 0.0)
+        self.dog.watch(3.0, IDLE, 0.0)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.pass_time(9.0)
+        self.assertEqual(self.bites, [3.0])
+
+    def test_never(self) -> None:
+        """An infinite time needs no timer, and takes the one that there is."""
+        for stop in (lambda: self.dog.watch(math.inf, IDLE, 0.0), self.dog.stop):
+            self.dog.watch(5.0, LATE, 0.0)
+            stop()
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_an_end_that_is_asked_for(self) -> None:
+        """It is asked for when it may have come, and not before."""
+        ends, asked = [4.0, 4.5, 6.25], list[float]()
+
+        def due() -> tuple[float, Problem, float]:
+            asked.append(self.clock.seconds())
+            return ends[min(len(asked) - 1, 2)], IDLE, 0.0
+
+        self.dog.attend(due)
+        self.pass_time(9.0)
+        self.assertEqual(asked, [0.0, 4.0, 4.5, 6.25])
+        self.assertEqual(self.bites, [6.25])
+
+    def test_after_the_watch(self) -> None:
+        """Who asked before is asked no more."""
+        self.dog.attend(lambda: (4.0, IDLE, 0.0))
+        self.dog.watch(6.0, LATE, 0.0)
+        self.pass_time(9.0)
+        self.assertEqual(self.bites, [6.0])
 
 
 class PauseTests(SynchronousTestCase):

@@ -21,7 +21,7 @@ from tests.fakes import (
 )
 from tests.network import BUFFER
 from yallmp.core.exchange import AttemptEnd, End, Head, Note, Read
-from yallmp.core.settings import Limits, Router
+from yallmp.core.settings import Limits, Logging, Router
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 USAGE = b'data: {"choices": [], "usage": {"total_tokens": 3}}\n\n'
@@ -200,6 +200,19 @@ class PassThroughTests(StreamCase):
         self.assertEqual((head.status, head.reused), (200, False))
         (end,) = self.events_told(AttemptEnd)
         self.assertAlmostEqual(end.first_content, 2000, -2)
+
+    def test_reads_are_told_where_a_log_may_be_kept(self) -> None:
+        """Each read is an event, unless nobody would write it down."""
+        for everywhere, here, told in (
+            ("off", None, False), ("off", "errors", True), ("errors", None, True),
+            ("on", "off", False),
+        ):  # fmt: skip
+            backend = self.fake("m", stream(GOOD_STREAM), log_requests=here)
+            self.serve(backend, logging=Logging(requests=everywhere))
+            got = self.finish(self.ask(stream=True))
+            self.assertEqual(got.body, b"".join(GOOD_STREAM))
+            self.assertEqual(bool(self.events_told(Read)), told, (everywhere, here))
+            self.start_over()
 
 
 class CommitTests(StreamCase):

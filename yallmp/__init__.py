@@ -62,7 +62,8 @@ imports from its own layer or one further down in this list, never upwards
 
 **How backends speak** (pure): :mod:`yallmp.api_types`, the table of dialects, and OpenAI's:
 :mod:`yallmp.api_types.openai`, :mod:`yallmp.api_types.openai_whole` (whole answers),
-:mod:`yallmp.api_types.openai_streams`, :mod:`yallmp.api_types.openai_shapes`,
+:mod:`yallmp.api_types.openai_streams`, :mod:`yallmp.api_types.openai_chunks` (what streams
+mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 :mod:`yallmp.api_types.openai_rescue` (an answer that goes on with another).
 :mod:`yallmp.interfaces` says what may have a second implementation.
 

@@ -231,7 +231,9 @@ class Reader:
             route = route.to_one(self.resting(b.name for b in route.legs))
         may_use(admitted, route.asked, route.others, alias=route.alias)
         self.keep = route.log_requests
-        return Call(self.arrival.id, asked, route, config, self.arrival.headers, self.arrival.query)
+        recorded = (self.keep or config.logging.requests) != "off"
+        headers, query = self.arrival.headers, self.arrival.query
+        return Call(self.arrival.id, asked, route, config, headers, query, recorded)
 
     def _check_endpoint(self) -> None:
         config = self.registry.catalog.config

@@ -218,7 +218,7 @@ class Attempt:
             born=self._born,
             decode=decode,
             open_client=lambda: self._open_stream(headers),
-            heard=self._report.heard,
+            heard=self._report.reads(recorded=self.call.recorded),
             extends=self._extends,
         )
         try:

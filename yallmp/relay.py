@@ -4,7 +4,8 @@ A streamed answer on its way from a backend to a client.
 Reads go through the gate (:mod:`yallmp.core.gate`) and what it releases goes out in one
 write, in the same turn of the reactor.  The client's transport paces the backend's: the
 relay is its producer.  Time is watched with one timer: until the commit for the first
-content, then for silence; comments and pings are life, but not for ever.
+content, then for silence; comments and pings are life, but not for ever.  A read only
+notes when it was: what that means is asked when the timer runs out.
 """
 
 from __future__ import annotations
@@ -29,10 +30,19 @@ _IDLE = Problem(Reason.TIMEOUT, "the stream fell silent", code="upstream_idle_ti
 _OLD = Problem(Reason.TIMEOUT, "the stream took too long", code="stream_lifetime_exceeded")
 
 
+#: A timer that runs out so little early has run out; seconds.
+_NEARLY = 0.001
+#: When time is up (infinite: never), for what, and since when is waited; on the clock's time.
+Due = tuple[float, Problem, float]
+
+
 @define(eq=False)
 class Watchdog:
     """
     Cancels what it watches when time is up, and remembers why.
+
+    Its one timer is not touched where the end only moves away, as it does with each sign of
+    life: it finds that out when it runs out, and runs on.
 
     :ivar cancel: ends what is watched.
     """
@@ -40,7 +50,10 @@ class Watchdog:
     clock: IReactorTime
     cancel: Callable[[], None]
     expired: Problem | None = None
+    _due: Callable[[], Due] | None = None
+    _term: Due | None = None
     _call: IDelayedCall | None = None
+    _at: float = 0.0
 
     def watch(self, until: float, problem: Problem, since: float) -> None:
         """
@@ -48,10 +61,17 @@ class Watchdog:
 
         :param since: when the wait began; both on the clock's time.
         """
-        self.stop()
-        if until != math.inf:
-            wait = max(0.0, until - self.clock.seconds())
-            self._call = self.clock.callLater(wait, self._bite, problem, since)
+        self._due, self._term = None, (until, problem, since)
+        self._arm(until)
+
+    def attend(self, due: Callable[[], Due]) -> None:
+        """
+        From now on *due* says when time is up, and is asked when that may have come.
+
+        What it says may move away at any time; where it comes nearer, this is called again.
+        """
+        self._due = due
+        self._arm(due()[0])
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -59,7 +79,24 @@ class Watchdog:
         if call is not None and call.active():
             call.cancel()
 
-    def _bite(self, problem: Problem, since: float) -> None:
+    def _arm(self, until: float) -> None:
+        if self._call is not None and self._at <= until < math.inf:
+            return
+        self.stop()
+        if until != math.inf:
+            wait = max(0.0, until - self.clock.seconds())
+            self._at, self._call = until, self.clock.callLater(wait, self._look)
+
+    def _look(self) -> None:
+        """The timer ran out; whether time is up."""
+        self._call = None
+        due = self._term if self._due is None else self._due()
+        if due is not None and due[0] - self.clock.seconds() > _NEARLY:
+            self._arm(due[0])
+        elif due is not None:
+            self._bite(*due)
+
+    def _bite(self, until: float, problem: Problem, since: float) -> None:
         self.expired = evolve(problem, spent=self.clock.seconds() - since)
         self.cancel()
 
@@ -76,6 +113,7 @@ class Relay:
     :ivar decode: undoes the answer's compression.
     :ivar open_client: called at the commit, before anything is written.
     :ivar heard: called with each read, after what it led to.
+    :ivar first_content: when the commit was.
     """
 
     gate: Gate
@@ -94,6 +132,8 @@ class Relay:
     first_content: float | None = None
     _body: Body = field(init=False)
     _last_content: float = 0.0
+    _last_read: float = 0.0
+    _attended: bool = False
     _paused: bool = False
     _paused_at: float = 0.0
     _tail: IDelayedCall | None = None
@@ -125,15 +165,14 @@ class Relay:
             cut = failed.problem.reason is Reason.INCOMPLETE
             if self.gate.over or not cut or not self.gate.inspector.expects_no_more:
                 raise
-            self._follow(self.gate.complete())
+            self._follow(self.gate.complete(), self.clock.seconds())
         if not self.gate.over:
-            self._follow(self.gate.end())
+            self._follow(self.gate.end(), self.clock.seconds())
 
     def pauseProducing(self) -> None:
         """The client does not read: let the backend wait, and do not count its silence."""
         self._paused = True
         self._paused_at = self.clock.seconds()
-        self._watch_age()
         self._stop_tail()
         self._body.pause()
 
@@ -143,7 +182,8 @@ class Relay:
         if self._paused:
             self._last_content += now - self._paused_at
         self._paused = False
-        self._watch(now)
+        self._last_read = now
+        self._attend()
         self._body.resume()
         self._await_end()
 
@@ -151,17 +191,27 @@ class Relay:
         """The client is gone; its departure cancels the exchange, and with it this."""
 
     def _take(self, data: bytes) -> None:
+        now = self._last_read = self.clock.seconds()
         try:
-            self._follow(self.gate.feed(self.decode(data)))
+            text = self.decode(data)
+            usual = self.gate.pass_usual(text)
+            if usual:
+                self._last_content = now
+                self.client.write(usual)
+            else:
+                self._look_at(text, now)
         finally:
             self.heard(data)
         if self.gate.over:
             self._body.finish()  # last: whoever waits for the end goes on at once
-        elif not self._paused:
-            self._watch(self.clock.seconds())
 
-    def _follow(self, release: Release) -> None:
-        now = self.clock.seconds()
+    def _look_at(self, text: bytes, now: float) -> None:
+        """A read that is not like all others."""
+        self._follow(self.gate.feed(text), now)
+        if self.gate.begun and not self._attended:
+            self._attend()
+
+    def _follow(self, release: Release, now: float) -> None:
         self.dropped += release.dropped
         if release.content:
             self._last_content = now
@@ -195,7 +245,7 @@ class Relay:
     def _complete(self) -> None:
         """The answer is whole, and its formal end did not come: it gets ours."""
         self._tail = None
-        self._follow(self.gate.complete())
+        self._follow(self.gate.complete(), self.clock.seconds())
         self._body.finish()
 
     def _stop_tail(self) -> None:
@@ -209,23 +259,21 @@ class Relay:
             until = self.started + self.patience.seconds("ping_timeout")
             self.dog.watch(until, FIRST_CONTENT_LATE, self.started)
 
-    def _watch(self, now: float) -> None:
-        if not self.gate.begun:
-            return
+    def _attend(self) -> None:
+        """From the first content on silence counts."""
+        if self.gate.begun and not self.gate.over:
+            self._attended = True
+            self.dog.attend(self._due)
+
+    def _due(self) -> Due:
+        """When the stream will have been silent for too long, or has become too old."""
         seconds, explicit = self.patience.seconds, self.patience.explicit("idle_timeout")
-        lively = now + seconds("idle_timeout")
+        too_old = self.born + seconds("stream_lifetime")
+        lively = self._last_read + seconds("idle_timeout")
         lull = seconds("ping_timeout") if explicit is None else explicit
         bored = self._last_content + lull
-        if min(lively, bored) > self._too_old:
-            self._watch_age()
-        elif lively <= bored:
-            self.dog.watch(lively, _IDLE, now)
-        else:
-            self.dog.watch(bored, _IDLE, self._last_content)
-
-    @property
-    def _too_old(self) -> float:
-        return self.born + self.patience.seconds("stream_lifetime")
-
-    def _watch_age(self) -> None:
-        self.dog.watch(self._too_old, _OLD, self.born)
+        if self._paused or min(lively, bored) > too_old:
+            return too_old, _OLD, self.born
+        if lively <= bored:
+            return lively, _IDLE, self._last_read
+        return bored, _IDLE, self._last_content

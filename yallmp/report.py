@@ -25,6 +25,10 @@ from yallmp.wires import Wire
 _FEW = 16
 
 
+def _unheard(data: bytes) -> None:
+    """Nobody would write it down."""
+
+
 @define
 class Report:
     """
@@ -70,8 +74,11 @@ class Report:
         """The first content goes to the client."""
         self._first_content = self.at()
 
-    def heard(self, data: bytes) -> None:
-        """A read of a streamed answer."""
+    def reads(self, *, recorded: bool) -> Callable[[bytes], None]:
+        """What takes each read of a streamed answer; it is told only if it may be *recorded*."""
+        return self._heard if recorded else _unheard
+
+    def _heard(self, data: bytes) -> None:
         self.tell(Read(self.id, self.number, self.at(), data))
 
     def dropped(self, number: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import define, field
 
+from yallmp.api_types.openai_chunks import Chunk, said_by, usual_chunks
 from yallmp.api_types.openai_shapes import error_in, usage_of
 from yallmp.core.digits import loads
 from yallmp.core.exchange import Usage
@@ -100,6 +101,24 @@ class ChoiceStream:
             return _not_an_object(event, tool_call_open=bool(self._calling))
         error = error_in(chunk, event.name)
         return self._chunk(chunk) if error is None else Seen(Kind.ERROR, error)
+
+    def follow(self, lines: bytes, count: int) -> bool:
+        """Take note of the usual chunks of *lines*, if they are *count* and say something."""
+        chunks = usual_chunks(lines, count)
+        said = None if chunks is None else said_by(chunks)
+        if chunks is None or said is None:
+            return False
+        self._seen.add(0)
+        if self.transcript.plain:
+            self._keep(chunks, said)
+        return True
+
+    def _keep(self, chunks: list[Chunk], said: list[tuple[str, str]]) -> None:
+        transcript = self.transcript
+        if transcript.id is None:
+            transcript.id = next((chunk.id for chunk in chunks if chunk.id is not None), None)
+        for name, text in said:
+            transcript.add(name, text)
 
     def _chunk(self, chunk: dict[str, Any]) -> Seen:
         choices = chunk.get("choices")
@@ -214,6 +233,10 @@ class ResponseStream:
     def expects_no_more(self) -> bool:
         """The event that ends the response came."""
         return self.finished
+
+    def follow(self, lines: bytes, count: int) -> bool:
+        """No event is usual: each has its name."""
+        return False
 
     def see(self, event: ServerEvent) -> Seen:
         """What *event* is."""

@@ -18,7 +18,8 @@ class Call:
     A request that is forwarded.
 
     ``config`` is the snapshot that it keeps to its end; ``query`` is the client's,
-    without the question mark.
+    without the question mark.  ``recorded`` tells whether anybody writes down what is read
+    of its answer.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Call:
     config: Config
     headers: HeaderPairs = ()
     query: str = ""
+    recorded: bool = True
 
 
 @frozen

@@ -108,7 +108,7 @@ class Head(Event):
 
 @frozen
 class Read(Event):
-    """One read of a streamed answer, as it came."""
+    """One read of a streamed answer, as it came; told only where a log may be kept."""
 
     number: int
     at: float

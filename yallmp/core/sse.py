@@ -20,6 +20,8 @@ from attrs import field, frozen
 
 _EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
+_ID = re.compile(rb"id[:\r\n]")
 _BOM = b"\xef\xbb\xbf"
 #: An event's end is at most this long, less one: how far back to look again.
 _OVERLAP = 3
@@ -73,6 +75,25 @@ class Parser:
             raise EventTooLargeError(f"an event is larger than {self._limit} bytes")
         return events
 
+    def plainly(self, data: bytes) -> bytes:
+        """
+        The events that *data* completes, as they came, if they may all be plain ones.
+
+        Nothing is taken yet: whoever finds that they are (:func:`plain_lines`) says so with
+        :meth:`skip`, everyone else feeds *data*.  Empty where an event is complete only
+        for those who know other line ends, or where too much would be pending.
+        """
+        end = data.rfind(b"\n\n") + 2
+        if end < 2 or b"\r" in data or len(data) - end > self._limit:
+            return b""
+        return bytes(self._pending) + data[:end] if self._pending else data[:end]
+
+    def skip(self, events: bytes, data: bytes) -> None:
+        """Take *data*, whose *events* are done with already."""
+        rest = len(self._pending) + len(data) - len(events)
+        self._pending[:] = data[len(data) - rest :]
+        self._seen = 0
+
     def close(self) -> list[ServerEvent]:
         """
         What is left when the body has ended: an event without its empty line, or nothing.
@@ -107,6 +128,48 @@ def _event(raw: bytes, text: bytes) -> ServerEvent:
         elif key == b"event":
             name = value.removeprefix(b" ")
     return ServerEvent(raw, b"\n".join(data) if data else None, name)
+
+
+def plain_lines(events: bytes) -> tuple[bytes, int] | None:
+    """
+    The data of *events*, a line for each, and their number, if all of them are plain.
+
+    A plain event is one line, ``data: {…}``, and the empty line, ended with LF.  Each line
+    begins with a brace and ends with one, so that a JSON value cannot go over from one to the
+    next: in JSON no opening brace follows a closing one directly.
+    """
+    if not events.startswith(b"data: {") or not events.endswith(b"}\n\n"):
+        return None
+    ends = events.count(b"\n")
+    if ends == 2:
+        return events[6:-2], 1
+    count = ends // 2
+    if ends % 2 or events.count(b"}\n\ndata: {") != count - 1:
+        return None
+    return events[6:-2].replace(b"\n\ndata: ", b"\n"), count
+
+
+def bearable(event: ServerEvent) -> bytes:
+    """
+    The bytes of *event* without what clients do not bear.
+
+    openai-python takes an event without data (a lone ``event`` or ``retry`` field) for one
+    with broken data, every blank line after an ``id`` field too, and does not know byte
+    order marks.  Comments and everything else stay as they came.
+    """
+    raw = event.raw
+    if event.data is not None and raw.startswith(b"data:") and not _has_id(raw):
+        return raw
+    lines = _LINE.findall(raw.removeprefix(_BOM))
+    if event.data is not None:
+        return b"".join(line for line in lines if not _ID.match(line))
+    if any(line.startswith(b":") for line in lines):
+        return b"".join(line for line in lines if line[:1] in (b":", b"\r", b"\n"))
+    return b"\n" if raw.startswith(b"\n") else b""
+
+
+def _has_id(raw: bytes) -> bool:
+    return b"\nid" in raw or b"\rid" in raw
 
 
 def event_bytes(data: bytes, name: bytes = b"") -> bytes:
