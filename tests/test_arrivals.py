@@ -17,9 +17,9 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from yallmp.arrivals import Arrival, Arrivals, authority
-from yallmp.channel import ProxySite
 from yallmp.core.exchange import Begin, End, Event
 from yallmp.core.settings import Limits
+from yallmp.site import ProxySite
 
 HERE = IPv4Address("TCP", "127.0.0.1", 8000)
 THERE = IPv4Address("TCP", "192.0.2.7", 50123)

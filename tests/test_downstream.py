@@ -10,10 +10,12 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import NOT_DONE_YET
 
 from tests.network import BUFFER, MemoryNetwork
+from yallmp.core.settings import Limits
 from yallmp.downstream import KEEP_ALIVE, LAST_WORDS, Client, Held
+from yallmp.site import ProxySite
 
 ASK = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 ERROR = b'data: {"error": 1}\n\n'
@@ -65,7 +67,7 @@ class DownstreamCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.net = MemoryNetwork()
         root = Root()
-        site = Site(root, reactor=self.net, timeout=None)
+        site = ProxySite(root, Limits, None, None, self.net)
         site.noisy = False
         self.net.listen("10.0.0.1", 80, site)
         factory = Factory.forProtocol(Reader)

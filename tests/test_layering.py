@@ -35,10 +35,12 @@ LAYERS: list[list[str]] = [
     ["core.backend", "core.exchange", "core.settings"],
     # Decisions; reading the configuration is a package of its own.
     [
-        "core.access", "core.asked", "core.breaker", "core.call", "core.catalog", "core.curl",
+        "core.access", "core.answerhead", "core.asked", "core.breaker", "core.call", "core.catalog",
+        "core.curl",
         "core.failures", "core.gate", "core.headers", "core.inflate", "core.jsonbody",
         "core.lastword", "core.problems", "core.recalled", "core.record", "core.recorded",
-        "core.registration", "core.registry", "core.replies", "core.rescue", "core.resend",
+        "core.registration", "core.registry", "core.replies", "core.requesthead", "core.rescue",
+        "core.resend",
         "core.retries", "core.routing", "core.seam", "core.secrets", "core.tableview",
         "core.tablewords", "core.telling", "core.verdicts", "core.visit",
         "core.config", "core.config.*",
@@ -49,10 +51,11 @@ LAYERS: list[list[str]] = [
     # What touches the world, each one thing.
     [
         "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog",
-        "descriptors", "downstream", "garbage", "lean", "lean.*",
+        "descriptors", "downstream", "garbage", "inbound", "lazyrequest", "lean",
+        "lean.*",
         "listening", "losses", "mock", "names", "partfile", "playback", "record_files",
-        "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "slots",
-        "upstream", "wires",
+        "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "site", "slots",
+        "sweep", "upstream", "wires",
     ],
     # One request.
     [

@@ -40,7 +40,9 @@ imports from its own layer or one further down in this list, never upwards
 
 **What touches the world, each one thing:**
 
-- clients: :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.arrivals` (a request before
+- clients: :mod:`yallmp.site` and :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.sweep`
+  (one timer for all), :mod:`yallmp.inbound` and :mod:`yallmp.lazyrequest` (a request and
+  its answer), :mod:`yallmp.arrivals` (a request before
   anything is known of it), :mod:`yallmp.shortcuts`
   (frequent paths of Klein's tree), :mod:`yallmp.downstream` (the
   answer on its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening`
@@ -77,7 +79,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.transcript` (what a client has had of it), :mod:`yallmp.core.rescue` and
   :mod:`yallmp.core.seam` (how another answer goes on with it), :mod:`yallmp.core.replies` and
   :mod:`yallmp.core.telling` (what the client is told)
-- requests and answers: :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,
+- requests and answers: :mod:`yallmp.core.requesthead`, :mod:`yallmp.core.answerhead`,
+  :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,
   :mod:`yallmp.core.jsonbody` (in the quick way), :mod:`yallmp.core.jsontext` (in the patient
   one), :mod:`yallmp.core.nesting`, :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
   :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`

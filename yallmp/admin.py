@@ -21,7 +21,6 @@ from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 
 from yallmp.answers import prepared_error, send_error, send_json
-from yallmp.channel import ProxyRequest
 from yallmp.core.access import admit_admin, listens_on_loopback
 from yallmp.core.backend import Backend
 from yallmp.core.errors import (
@@ -37,6 +36,7 @@ from yallmp.core.failures import AdminFailures
 from yallmp.core.jsonbody import Document
 from yallmp.core.registration import parse_registration
 from yallmp.core.registry import Registered, Registry, in_force
+from yallmp.inbound import ProxyRequest
 from yallmp.persistence import Persistence
 
 #: The largest body that is read here.

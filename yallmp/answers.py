@@ -12,15 +12,26 @@ import json
 from twisted.web.iweb import IRequest
 
 from yallmp.core.errors import HeaderList, ProxyError, error_body
+from yallmp.inbound import ProxyRequest
+
+_JSON: HeaderList = ((b"content-type", b"application/json"),)
 
 
 def send_body(request: IRequest, status: int, body: bytes, headers: HeaderList = ()) -> None:
     """Send *body*, which is JSON, and finish; *headers* replace ones of the same name."""
+    named = {name for name, _ in headers}
+    whole = (*(header for header in _JSON if header[0] not in named), *headers)
+    if isinstance(request, ProxyRequest):
+        request.answer(status, whole, body)
+    else:
+        _send_plainly(request, status, body, whole)
+
+
+def _send_plainly(request: IRequest, status: int, body: bytes, headers: HeaderList) -> None:
+    """For a site of any kind."""
     request.setResponseCode(status)
-    request.setHeader(b"content-type", b"application/json")
-    for name, value in headers:
+    for name, value in (*headers, (b"content-length", b"%d" % len(body))):
         request.setHeader(name, value)
-    request.setHeader(b"content-length", b"%d" % len(body))
     if request.method != b"HEAD":
         request.write(body)
     request.finish()

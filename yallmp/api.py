@@ -20,7 +20,6 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
 from yallmp.answers import prepared_error, send_body, send_error, send_json
 from yallmp.arrivals import Arrival, Arrivals
-from yallmp.channel import ProxyRequest
 from yallmp.core.access import admit, may_use
 from yallmp.core.asked import (
     CHAT,
@@ -46,6 +45,7 @@ from yallmp.core.jsonbody import Document
 from yallmp.core.registry import Registry
 from yallmp.downstream import Client
 from yallmp.forwarding import Forwarding
+from yallmp.inbound import ProxyRequest
 
 OWNED_BY = "yallmp"
 _log = Logger()

@@ -1,6 +1,11 @@
 """
 The server's side of HTTP: Twisted's own parser, with limits, and one shape for refusals.
 
+A head that comes whole and leaves no doubt is read at once (:mod:`yallmp.core.requesthead`);
+all others, and whatever comes behind a request, go to Twisted's parser, line by line.  What
+becomes of either is the same.  Times are kept by one timer for all connections
+(:mod:`yallmp.sweep`).
+
 What the parser refuses carries OpenAI's error shape like everything else: 431 for a head
 that is too large, 414 for a target, 408 for a head that comes too slowly (10 s *in total*;
 Twisted's own timer starts anew with every line), 400 otherwise.  A body is kept in memory,
@@ -8,111 +13,58 @@ up to its limit; a longer one is refused before it is read where its length is d
 and at the limit where it is not.  After a refusal some of what still comes is read and
 thrown away, so that the client gets to see the answer instead of a reset.
 
-Twisted has no public seam for what its parser finds malformed: the channel replaces a
-method of ``HTTPChannel`` that is not documented.  Its tests would show a change.
+Twisted has no public seam for what its parser finds malformed, nor for a head that was
+read elsewhere: the channel replaces and calls methods of ``HTTPChannel`` that are not
+documented.  Its tests would show a change.
 """
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from io import BytesIO
+import math
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, ITCPTransport
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
-from twisted.web.server import Request, Site
-
-from yallmp.answers import send_error
-from yallmp.arrivals import Arrival, Ends, origin_form
+from yallmp.arrivals import Arrival, Ends
+from yallmp.core.answerhead import answer_head
 from yallmp.core.errors import (
     HeadTooLarge,
     ProxyError,
     RequestFault,
     RequestTimeout,
     TargetTooLong,
-    TooLarge,
     error_body,
 )
+from yallmp.core.requesthead import RequestHead, plain_head
 from yallmp.core.settings import Limits
+from yallmp.sweep import SweptChannel
 
 #: What is still read after a refusal: bytes and seconds.
 DISCARD_BYTES = 1024 * 1024
 DISCARD_TIME = 2.0
-#: A connection without a request, or a body that stands still, is closed after this; seconds.
-IDLE_TIME = 60
 #: What may come behind a request that is being served, in bytes (pipelining).
 BEHIND = 16 * 1024
 _METHOD_AND_VERSION = 64
-_log = Logger()
 
 
-class ProxyRequest(Request):
-    """A request whose body is in memory, up to a limit."""
+class ProxyChannel(SweptChannel):
+    """
+    One connection of a client.
 
-    channel: ProxyChannel
-    arrival: Arrival
-    _body_left = 0
-
-    def gotLength(self, length: int | None) -> None:
-        """The head is there; *length* is the body's as declared, ``None`` if it is chunked."""
-        self.content = BytesIO()
-        self._body_left = self.channel.limits.max_body_bytes
-        if length is not None and length > self._body_left:
-            self._refuse_body()
-
-    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
-        """A part of the body came."""
-        self._body_left -= len(data)
-        if self._body_left < 0:
-            self._refuse_body()
-        else:
-            super().handleContentChunk(data)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """All of it is there."""
-        self.channel.in_body = False
-        if not self.channel.refusing:
-            super().requestReceived(command, origin_form(path), version)
-
-    def getRequestHostname(self) -> bytes:  # noqa: N802
-        """
-        The same for every request.
-
-        Klein asks for it to find a route, and what it makes of a strange ``Host`` is an
-        error before any handler; ours do not depend on it, and ``core.access`` judges it.
-        """
-        return b"yallmp"
-
-    def processingFailed(self, reason: Failure) -> Failure:  # noqa: N802
-        """An error that should not be: told in our shape, without its traceback."""
-        _log.failure("serving {uri!r} failed", reason, uri=self.uri)
-        if not self.startedWriting:
-            send_error(self, ProxyError("The proxy failed; its log says why."))
-        else:
-            self.channel.loseConnection()
-        return reason
-
-    def _refuse_body(self) -> None:
-        limit = self.channel.limits.max_body_bytes
-        self.requestHeaders.removeHeader(b"expect")
-        self.channel.refuse(TooLarge(f"The body is larger than {limit} bytes."))
-
-
-class ProxyChannel(HTTPChannel):
-    """One connection of a client."""
+    :ivar in_body: whether a request's head is there, but not all of its body.
+    """
 
     limits: Limits = Limits()
-    site: ProxySite
+    requests: list[Any]
+    transport: Any
     request_line = b""
-    _discard_left: int | None = None
-    _head_timer: IDelayedCall | None = None
-    _in_head = False
-    _lost = False
     in_body = False
     ends: Ends | None = None
+    _discard_left: int | None = None
+    _in_head = False
+    _lost = False
+    _choked = False
     _host: Any = None
+    _peer: Any = None
+    _secure = False
 
     def limit(self, limits: Limits) -> None:
         """Put *limits* in force."""
@@ -122,20 +74,93 @@ class ProxyChannel(HTTPChannel):
         self.MAX_LENGTH = max(limits.max_head_bytes, limits.max_target_bytes + _METHOD_AND_VERSION)
 
     def connectionMade(self) -> None:
-        self._host = super().getHost()
+        self._host, self._peer = super().getHost(), super().getPeer()
+        self._secure = super().isSecure()
         super().connectionMade()
 
     def getHost(self) -> Any:  # noqa: N802
         """Where we were reached; a connection that is lost no longer knows."""
         return self._host
 
+    def getPeer(self) -> Any:  # noqa: N802
+        """Who is at the other end."""
+        return self._peer
+
+    def isSecure(self) -> bool:  # noqa: N802
+        """Whether this is TLS."""
+        return self._secure
+
+    def date(self) -> bytes:
+        """The time of day, for an answer."""
+        date: bytes = self.site.sweep.date
+        return date
+
     def dataReceived(self, data: bytes) -> None:
         if self._discard_left is None:
-            super().dataReceived(data)
+            if not (self._at_start() and self._take(data)):
+                super().dataReceived(data)
             return
         self._discard_left -= len(data)
         if self._discard_left < 0:
             self.loseConnection()
+
+    def _at_start(self) -> bool:
+        """Whether what comes next is the first byte of a request, and is to be read."""
+        return not (
+            self.requests
+            or self._buffer
+            or self._busyReceiving
+            or not self.persistent
+            or self.transport.disconnecting
+        )
+
+    def _take(self, data: bytes) -> bool:
+        """Take a request whose head is whole and plain, with nothing behind it; whether it was."""
+        head = plain_head(data, self.limits)
+        if head is None or head.length > self.limits.max_body_bytes:
+            return False
+        if len(data) > head.end + head.length:
+            return False
+        request: Any = self.requestFactory(self, 0)
+        request.pairs = head.pairs
+        self.requests.append(request)
+        self._command, self._path, self._version = head.method, head.target, b"HTTP/1.1"
+        if len(data) == head.end + head.length:
+            request.body = data[head.end :]
+            self.allContentReceived()
+        else:
+            request.gotLength(head.length)
+            self._await_body(head, data[head.end :])
+        return True
+
+    def _await_body(self, head: RequestHead, data: bytes) -> None:
+        """Have Twisted collect a body that comes in several reads; *data* is what is there."""
+        self.request_line = b"%b %b HTTP/1.1" % (head.method, head.target)
+        self.in_body = True
+        self._maybeChooseTransferDecoder(b"Content-Length", b"%d" % head.length)
+        self.setRawMode()
+        super().dataReceived(data)
+
+    def requestDone(self, request: Any) -> None:  # noqa: N802
+        """
+        *request* is answered: be ready for the next.
+
+        What Twisted does beside that is for connections that are closed now, were ever told
+        to pause, or have more to read already.
+        """
+        if self._choked or self._dataBuffer or not self.persistent:
+            super().requestDone(request)
+            return
+        del self.requests[0]
+        self._handlingRequest = False
+        self.setLineMode()
+        if self._savedTimeOut:
+            self.setTimeout(self._savedTimeOut)
+
+    def pauseProducing(self) -> None:
+        """The client does not read."""
+        self._choked = True
+        super().pauseProducing()
 
     @property
     def refusing(self) -> bool:
@@ -147,7 +172,7 @@ class ProxyChannel(HTTPChannel):
         if not self._in_head and line:
             self._in_head = True
             self.request_line = line
-            self._head_timer = self.callLater(self.limits.head_timeout, self._too_slow)
+            self.await_head(self.limits.head_timeout)
             if self._target_length(line) > self.limits.max_target_bytes:
                 self.refuse(self._too_long())
                 return True
@@ -168,17 +193,21 @@ class ProxyChannel(HTTPChannel):
         """
         behind = len(data) + sum(map(len, self._dataBuffer))
         if self._handlingRequest and behind > BEHIND:
-            ITCPTransport(self.transport).abortConnection()
+            self.transport.abortConnection()
         else:
             super().rawDataReceived(data)
 
     def headerReceived(self, line: bytes) -> bool:
         """Take a header; a length of thousands of digits is more than Python reads."""
         try:
-            return bool(super().headerReceived(line))
+            good = bool(super().headerReceived(line))
         except ValueError:
             self._respondToBadRequestAndDisconnect()
             return False
+        if good:
+            name, _, value = line.partition(b":")
+            self.requests[-1].pairs += ((name, value.strip(b" \t")),)
+        return good
 
     def allHeadersReceived(self) -> None:
         self._head_is_over()
@@ -218,12 +247,10 @@ class ProxyChannel(HTTPChannel):
 
     def _head_is_over(self) -> None:
         self._in_head = False
-        timer, self._head_timer = self._head_timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
+        self.head_due = math.inf
 
-    def _too_slow(self) -> None:
-        self._head_timer = None
+    def head_overdue(self) -> None:
+        """The head comes too slowly."""
         seconds = self.limits.head_timeout
         self.refuse(RequestTimeout(f"The request's head did not come within {seconds:g} s."))
 
@@ -245,51 +272,12 @@ class ProxyChannel(HTTPChannel):
 
 def _refusal(error: ProxyError, arrival: Arrival) -> bytes:
     body = error_body(error)
-    head = (
-        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n"
-        "Server: yallmp\r\n"
-        f"X-Request-Id: {arrival.client_request_id or arrival.id}\r\n"
-        f"X-Yallmp-Id: {arrival.id}\r\n"
-        "Content-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n"
-        "Connection: close\r\n\r\n"
+    pairs = (
+        (b"Server", b"yallmp"),
+        (b"X-Request-Id", (arrival.client_request_id or arrival.id).encode()),
+        (b"X-Yallmp-Id", arrival.id.encode()),
+        (b"Content-Type", b"application/json"),
+        (b"Content-Length", b"%d" % len(body)),
+        (b"Connection", b"close"),
     )
-    return head.encode("ascii") + body
-
-
-class ProxySite(Site):
-    """
-    Makes the channels.
-
-    :param resource: the root.
-    :param limits: gives the limits in force when a connection comes.
-    :param refused: is told of each request that the parser refuses, and gives its arrival.
-    :param left: is told of each request whose client left before its body was whole.
-    """
-
-    noisy = False
-    protocol = ProxyChannel  # type: ignore[assignment]  # it also takes plain channels
-
-    def __init__(
-        self, resource: Any, limits: Any, refused: Any, left: Any, reactor: Any = None
-    ) -> None:
-        super().__init__(
-            resource,
-            requestFactory=ProxyRequest,
-            parsePOSTFormSubmission=False,
-            timeout=IDLE_TIME,
-            reactor=reactor,
-        )
-        self.refused = refused
-        self.left = left
-        self._limits = limits
-        self.displayTracebacks = False
-
-    def log(self, request: Any) -> None:
-        """Say nothing: the daemon's line (:mod:`yallmp.observers`) says more."""
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """The channel for a new connection."""
-        channel: Any = super().buildProtocol(addr)
-        channel.limit(self._limits())
-        return channel
+    return answer_head(b"HTTP/1.1", error.status, pairs) + body

@@ -8,10 +8,11 @@ of the connection, never with the final chunk: two independent signs that it is 
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
-from twisted.web.server import Request
 from zope.interface import implementer
 
 from yallmp.core.exchange import HeaderPairs
@@ -22,6 +23,7 @@ STREAM_HEADERS: HeaderPairs = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
+_STREAM_NAMES = frozenset(name for name, _ in STREAM_HEADERS)
 #: How long a broken-off client may take to read what is left, in seconds.
 LAST_WORDS = 10.0
 KEEP_ALIVE = comment_bytes(b"keep-alive")
@@ -67,9 +69,11 @@ class Client:
     Writes one answer.
 
     ``status`` is what was sent (0 while nothing was), ``sent`` the bytes of body.
+
+    :ivar request: a :class:`~yallmp.inbound.ProxyRequest`.
     """
 
-    request: Request
+    request: Any
     clock: IReactorTime
     status: int = 0
     sent: int = 0
@@ -77,7 +81,7 @@ class Client:
     _pacer: Pacer | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.request.notifyFinish().addErrback(self._left)
+        self.request.when_over(self._left)
 
     @property
     def started(self) -> bool:
@@ -86,20 +90,23 @@ class Client:
 
     def whole(self, status: int, headers: HeaderPairs, body: bytes) -> None:
         """Send a whole answer and finish."""
-        self._head(status, (*headers, (b"content-length", b"%d" % len(body))))
-        self.write(body)
-        self.finish()
+        self.status = status
+        if not self.gone:
+            self.sent = len(body)
+            self._unregister()
+            self.request.answer(status, headers, body)
 
     def begin(self, headers: HeaderPairs) -> None:
         """Start a stream; *headers* beside those that all streams have."""
-        ours = {name for name, _ in STREAM_HEADERS}
-        self._head(200, (*(h for h in headers if h[0] not in ours), *STREAM_HEADERS))
+        self.status = 200
+        others = [header for header in headers if header[0] not in _STREAM_NAMES]
+        self.request.begin(200, (*others, *STREAM_HEADERS))
 
     def write(self, data: bytes) -> None:
         """Send a part of the body."""
         if data and not self.gone:
             self.sent += len(data)
-            self.request.write(data)
+            self.request.send(data)
 
     def finish(self) -> None:
         """The answer is whole."""
@@ -154,15 +161,8 @@ class Client:
         if pacer is not None and not self.gone:
             self.request.unregisterProducer()
 
-    def _head(self, status: int, headers: HeaderPairs) -> None:
-        self.status = status
-        self.request.setResponseCode(status)
-        for name in dict.fromkeys(name for name, _ in headers):
-            values = [value for each, value in headers if each == name]
-            self.request.responseHeaders.setRawHeaders(name, values)
-
-    def _left(self, _: object) -> None:
-        self.gone = True
+    def _left(self, gone: bool) -> None:
+        self.gone = gone
 
 
 @define(eq=False)

@@ -15,11 +15,12 @@ from twisted.web.server import NOT_DONE_YET
 
 from yallmp.answers import send_error
 from yallmp.arrivals import Arrival, Arrivals
-from yallmp.channel import ProxyChannel, ProxyRequest
+from yallmp.channel import ProxyChannel
 from yallmp.core.access import cors_headers, is_preflight
 from yallmp.core.asked import ENDPOINTS
 from yallmp.core.errors import Forbidden, ProxyError, RequestFault, error_body
 from yallmp.core.settings import Access
+from yallmp.inbound import ProxyRequest
 from yallmp.shortcuts import Shortcuts
 
 _RECORDED = {f"{prefix}{each.path}" for each in ENDPOINTS for prefix in ("/v1", "")}

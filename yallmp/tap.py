@@ -21,7 +21,6 @@ from yallmp.admin import AdminAPI
 from yallmp.api import API
 from yallmp.arrivals import Arrivals
 from yallmp.certificates import CertificateError, Contexts, check_certificates
-from yallmp.channel import ProxySite
 from yallmp.core.addresses import refusal
 from yallmp.core.backend import Backend
 from yallmp.core.config.findings import ConfigError
@@ -43,6 +42,7 @@ from yallmp.observers import ErrorLogs, RequestLogs, log_event
 from yallmp.persistence import Persistence
 from yallmp.recorder import Recorder, RecorderError, check_directory
 from yallmp.shortcuts import Shortcuts
+from yallmp.site import ProxySite
 from yallmp.slots import Slots
 from yallmp.tools import Tools
 from yallmp.upstream import AgentFor, Upstream

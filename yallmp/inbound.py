@@ -1,0 +1,245 @@
+"""
+A request of a client, and the answer to it.
+
+Its body is in memory, up to a limit, in one piece.
+
+An answer goes out in one of three ways.  :meth:`ProxyRequest.answer` sends a whole one in
+one write.  :meth:`ProxyRequest.begin`, :meth:`ProxyRequest.send` and ``finish`` send a
+stream; its head waits for the first part and goes out with it.  ``setHeader``, ``write`` and
+``finish`` are Twisted's, for whatever answers by itself (Klein does, where nothing is found).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+
+from yallmp.arrivals import Arrival, origin_form
+from yallmp.core.answerhead import BODILESS, answer_head
+from yallmp.core.errors import ProxyError, TooLarge, error_body
+from yallmp.core.exchange import HeaderPairs
+from yallmp.lazyrequest import LazyRequest
+
+#: A larger body is not copied to stand in one piece with its head.
+JOINED = 64 * 1024
+_JSON: HeaderPairs = ((b"content-type", b"application/json"),)
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date"})
+_log = Logger()
+
+
+class ProxyRequest(LazyRequest):
+    """A request and its answer."""
+
+    arrival: Arrival
+    _body_left = 0
+    _parts: list[bytes] | None = None
+    _unsent: bytes | None = None
+    _streams = False
+    _over: bool | None = None
+    _reason: Failure | None = None
+
+    def __init__(self, channel: Any, queued: object = None) -> None:
+        super().__init__(channel)
+        self._calls: list[Callable[[bool], None]] = []
+
+    def gotLength(self, length: int | None) -> None:
+        """The head is there; *length* is the body's as declared, ``None`` if it is chunked."""
+        self._parts = []
+        self._body_left = self.channel.limits.max_body_bytes
+        if length is not None and length > self._body_left:
+            self._refuse_body()
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        """A part of the body came."""
+        self._body_left -= len(data)
+        if self._body_left < 0:
+            self._refuse_body()
+        else:
+            self._parts.append(data)  # type: ignore[union-attr]
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """All of it is there."""
+        self.channel.in_body = False
+        if self.channel.refusing:
+            return
+        if self._parts is not None:
+            self.body, self._parts = b"".join(self._parts), None
+        self.method, self.uri, self.clientproto = command, origin_form(path), version
+        self.path = self.uri.partition(b"?")[0]
+        self.process()
+
+    def process(self) -> None:
+        """Let the site's resource, which is a leaf, answer."""
+        self.site = self.channel.site
+        try:
+            self.render(self.site.resource)
+        except Exception:
+            self.processingFailed(Failure())
+
+    def processingFailed(self, reason: Failure) -> Failure:  # noqa: N802
+        """An error that should not be: told in our shape, without its traceback."""
+        _log.failure("serving {uri!r} failed", reason, uri=self.uri)
+        if not self.startedWriting:
+            self.answer(500, _JSON, error_body(ProxyError("The proxy failed; its log says why.")))
+        else:
+            self.channel.loseConnection()
+        return reason
+
+    def when_over(self, call: Callable[[bool], None]) -> None:
+        """
+        Have *call* called when the request is over, once, in the order of these calls.
+
+        It is told whether the client left before the answer was finished.
+        """
+        if self._over is None:
+            self._calls.append(call)
+        else:
+            call(self._over)
+
+    def notifyFinish(self) -> Deferred[None]:  # noqa: N802
+        """The same as a Deferred, which fails if the client left."""
+        over: Deferred[None] = Deferred()
+        self.when_over(partial(self._notify, over))
+        return over
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client left."""
+        self._disconnected = True
+        self.channel = None
+        self._reason = reason
+        self._end(gone=True)
+
+    def answer(
+        self, status: int, headers: HeaderPairs, body: bytes, *, close: bool = False
+    ) -> None:
+        """
+        Send a whole answer and finish; it goes nowhere if the client has left.
+
+        *headers* replace those of the same name that were set; length, date and connection
+        are not among them.  With *close* it is the last answer on its connection.
+        """
+        if self._disconnected:
+            return
+        if close:
+            self.channel.persistent = False
+        bodiless = status in BODILESS
+        framing = () if bodiless else ((b"content-length", b"%d" % len(body)),)
+        head = self._head(status, headers, framing)
+        sent = b"" if bodiless or self.method == b"HEAD" else body
+        self.startedWriting = 1
+        self.sentLength = len(sent)
+        if len(sent) > JOINED:
+            self.transport.writeSequence((head, sent))
+        else:
+            self.transport.write(head + sent)
+        self._finished()
+
+    def begin(self, status: int, headers: HeaderPairs) -> None:
+        """Begin a stream; nothing goes out before its first part, or its end."""
+        if self._disconnected:
+            return
+        self._streams = True
+        framing: HeaderPairs = ()
+        if self.clientproto == b"HTTP/1.1" and self.method != b"HEAD" and status not in BODILESS:
+            framing = ((b"transfer-encoding", b"chunked"),)
+            self.chunked = 1
+        elif self.clientproto != b"HTTP/1.1":
+            self.channel.persistent = False
+        self._unsent = self._head(status, headers, framing)
+
+    def send(self, data: bytes) -> None:
+        """Send a part of a stream; it is not empty."""
+        if self._disconnected:
+            return
+        if self.chunked:
+            framed = b"%x\r\n%b\r\n" % (len(data), data)
+            self.sentLength += len(data)
+        elif self.method == b"HEAD" or self.code in BODILESS:
+            framed = b""
+        else:
+            framed = data
+            self.sentLength += len(data)
+        if self._unsent is not None:
+            framed, self._unsent = self._unsent + framed, None
+            self.startedWriting = 1
+        self.transport.write(framed)
+
+    def write(self, data: bytes) -> None:
+        """Twisted's own way to answer."""
+        if not self.startedWriting and not self._disconnected:
+            self.setHeader(b"date", self.channel.date())
+        super().write(data)
+
+    def finish(self) -> None:
+        """The answer is whole."""
+        if not self._streams:
+            super().finish()
+            return
+        if self._disconnected:
+            return
+        last = b"0\r\n\r\n" if self.chunked else b""
+        self.transport.write((self._unsent or b"") + last)
+        self._unsent, self.startedWriting = None, 1
+        self._finished()
+
+    def _head(self, status: int, headers: HeaderPairs, framing: HeaderPairs) -> bytes:
+        """The answer's head; the status is noted."""
+        if self.startedWriting or self._unsent is not None:
+            raise RuntimeError("This request has been answered already.")
+        self.code = status
+        channel = self.channel
+        pairs = [(b"Date", channel.date()), *self._preset(headers), *headers, *framing]
+        if not channel.persistent:
+            pairs.append((b"Connection", b"close"))
+        return answer_head(self.clientproto, status, pairs)
+
+    def _preset(self, headers: HeaderPairs) -> HeaderPairs:
+        """What was set before, without what *headers* and the framing replace."""
+        preset: Headers | None = self.__dict__.get("responseHeaders")
+        if preset is None:
+            return ()
+        replaced = {name.lower() for name, _ in headers} | _FRAMING
+        return tuple(
+            (name, value)
+            for name, values in preset.getAllRawHeaders()
+            if name.lower() not in replaced
+            for value in values
+        )
+
+    def _finished(self) -> None:
+        self.finished = 1
+        self._cleanup()
+
+    def _cleanup(self) -> None:
+        if self.producer:
+            _log.error("A producer was left at {uri!r}.", uri=self.uri)
+            self.unregisterProducer()
+        self.channel.requestDone(self)
+        del self.channel
+        self._end(gone=False)
+
+    def _end(self, *, gone: bool) -> None:
+        self._over = gone
+        calls, self._calls = self._calls, []
+        for call in calls:
+            try:
+                call(gone)
+            except Exception:
+                _log.failure("the end of {uri!r} was not taken note of", uri=self.uri)
+
+    def _notify(self, over: Deferred[None], gone: bool) -> None:
+        if gone:
+            over.errback(self._reason)
+        else:
+            over.callback(None)
+
+    def _refuse_body(self) -> None:
+        limit = self.channel.limits.max_body_bytes
+        self.requestHeaders.removeHeader(b"expect")
+        self.channel.refuse(TooLarge(f"The body is larger than {limit} bytes."))

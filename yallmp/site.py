@@ -1,0 +1,55 @@
+"""
+The site: makes the channels, and has what all of them share.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.web.server import Site
+
+from yallmp.channel import ProxyChannel
+from yallmp.inbound import ProxyRequest
+from yallmp.sweep import Sweep
+
+#: A connection without a request, or a body that stands still, is closed after this; seconds.
+IDLE_TIME = 60
+
+
+class ProxySite(Site):
+    """
+    Makes the channels.
+
+    :param resource: the root.
+    :param limits: gives the limits in force when a connection comes.
+    :param refused: is told of each request that the parser refuses, and gives its arrival.
+    :param left: is told of each request whose client left before its body was whole.
+    """
+
+    noisy = False
+    protocol = ProxyChannel  # type: ignore[assignment]  # it also takes plain channels
+
+    def __init__(
+        self, resource: Any, limits: Any, refused: Any, left: Any, reactor: Any = None
+    ) -> None:
+        super().__init__(
+            resource,
+            requestFactory=ProxyRequest,
+            parsePOSTFormSubmission=False,
+            timeout=IDLE_TIME,
+            reactor=reactor,
+        )
+        self.refused = refused
+        self.left = left
+        self.sweep = Sweep(self.reactor)
+        self._limits = limits
+
+    def log(self, request: Any) -> None:
+        """Say nothing: the daemon's line (:mod:`yallmp.observers`) says more."""
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """The channel for a new connection."""
+        channel: Any = super().buildProtocol(addr)
+        channel.limit(self._limits())
+        return channel
