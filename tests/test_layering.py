@@ -68,6 +68,7 @@ LAYERS: list[list[str]] = [
     # The process and its commands.
     ["check", "daemon", "drill", "drill.*", "files", "replay"],
     ["tap"],
+    ["drilling"],
     ["options"],
     ["__main__"],
 ]  # fmt: skip

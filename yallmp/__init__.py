@@ -10,6 +10,7 @@ imports from its own layer or one further down in this list, never upwards
 - ``__main__``: ``yallmp`` and ``python -m yallmp``, and which command is meant
 - :mod:`yallmp.options`: the command line; loads the configuration, not the reactor
 - :mod:`yallmp.tap`: the only place where the parts meet
+- :mod:`yallmp.drilling`: the same for ``drill``
 
 **The process and its commands:**
 

@@ -21,7 +21,7 @@ from yallmp.options import stop
 #: Each takes its arguments and ends the process.
 COMMANDS = {
     "check": "yallmp.check.main",
-    "drill": "yallmp.tap.rehearse",
+    "drill": "yallmp.drilling.rehearse",
     "replay": "yallmp.replay.main",
 }
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from attrs import evolve, frozen
 from twisted.application.service import IService
@@ -30,8 +30,6 @@ from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Limits
 from yallmp.daemon import Daemon, Draining
 from yallmp.daemonlog import LogFileError, Output
-from yallmp.drill import command as drill
-from yallmp.drill.rehearsal import Proxy
 from yallmp.forwarding import Forwarding
 from yallmp.front import Front
 from yallmp.garbage import Garbage
@@ -183,24 +181,6 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         [(notice.level, notice.text) for notice in config.notices],
         output.observer(config.logging, masker),
     )
-
-
-def rehearse(argv: Sequence[str]) -> NoReturn:
-    """``yallmp drill``: the same wiring, for the command that rehearses failover."""
-
-    def make_proxy(config: Config, reactor: Any) -> Proxy:
-        parts = wired(
-            config,
-            reactor,
-            resolver=Names(real_reactor),
-            wall=time.time,
-            draw=random.random,
-            new_id=lambda: secrets.token_hex(6),
-            tell=lambda event: None,
-        )
-        return Proxy(parts.site, parts.wires)
-
-    drill.main(argv, real_reactor, make_proxy)
 
 
 def _recorder(config: Config, reactor: Any) -> Recorder:
