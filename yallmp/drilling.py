@@ -12,16 +12,18 @@ import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from twisted.internet import reactor
+
 from yallmp.core.settings import Config
 from yallmp.drill import command
 from yallmp.drill.rehearsal import Proxy
 from yallmp.names import Names
-from yallmp.tap import real_reactor, wired
+from yallmp.tap import wired
 
 
 def rehearse(argv: Sequence[str]) -> NoReturn:
     """Run the command with *argv*, its arguments; ends the process."""
-    command.main(argv, real_reactor, make_proxy)
+    command.main(argv, reactor, make_proxy)
 
 
 def make_proxy(config: Config, clock: Any) -> Proxy:
@@ -29,7 +31,7 @@ def make_proxy(config: Config, clock: Any) -> Proxy:
     parts = wired(
         config,
         clock,
-        resolver=Names(real_reactor),
+        resolver=Names(reactor),
         wall=time.time,
         draw=random.random,
         new_id=lambda: secrets.token_hex(6),
