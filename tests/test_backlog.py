@@ -17,6 +17,7 @@ from yallmp.core.frames import (
     FINISH,
     GIVE_UP,
     MAX_DATA,
+    WHOLE_LOG,
     Decoder,
     Frame,
 )
@@ -44,6 +45,29 @@ class BacklogTests(SynchronousTestCase):
         self.assertEqual(
             taken(backlog), [(BEGIN_LOG, 1, b"a"), (APPEND, 1, b"one"), (FINISH, 1, b"")]
         )
+        self.assertFalse(backlog.is_waiting)
+
+    def test_a_whole_record(self) -> None:
+        """One that is whole at once is one frame, unless it is large."""
+        backlog = Backlog(10 * MAX_DATA)
+        backlog.whole("a", b"one")
+        self.assertEqual(backlog.waiting, backlog.held)
+        self.assertEqual(taken(backlog), [(WHOLE_LOG, 0, b"a\none")])
+        self.assertEqual((backlog.waiting, backlog.held), (0, 18))
+        backlog.whole("b", bytes(MAX_DATA - 2))
+        self.assertEqual(kinds(backlog), [(WHOLE_LOG, 0)])
+        backlog.whole("c", bytes(MAX_DATA))
+        self.assertEqual(kinds(backlog), [(BEGIN_LOG, 1), (APPEND, 1), (FINISH, 1)])
+
+    def test_a_whole_record_without_room(self) -> None:
+        """It is given up like others, and none is taken after the close."""
+        backlog = Backlog(100)
+        self.assertFalse(backlog.whole("a", bytes(200)))
+        self.assertTrue(backlog.whole("a", bytes(50)))
+        self.assertFalse(backlog.whole("b", bytes(50)))
+        self.assertEqual(kinds(backlog), [(WHOLE_LOG, 0)])
+        backlog.close()
+        self.assertTrue(backlog.whole("c", b""))
         self.assertFalse(backlog.is_waiting)
 
     def test_numbers_are_never_used_again(self) -> None:

@@ -39,6 +39,7 @@ LAYERS: list[list[str]] = [
         "core.curl",
         "core.failures", "core.gate", "core.headers", "core.inflate", "core.jsonbody",
         "core.lastword", "core.problems", "core.recalled", "core.record", "core.recorded",
+        "core.recordtext",
         "core.registration", "core.registry", "core.replies", "core.requesthead", "core.rescue",
         "core.resend",
         "core.retries", "core.routing", "core.seam", "core.secrets", "core.tableview",
@@ -51,7 +52,7 @@ LAYERS: list[list[str]] = [
     # What touches the world, each one thing.
     [
         "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog",
-        "descriptors", "downstream", "garbage", "inbound", "lazyrequest", "lean",
+        "descriptors", "downstream", "garbage", "gathering", "inbound", "lazyrequest", "lean",
         "lean.*",
         "listening", "losses", "mock", "names", "partfile", "playback", "record_files",
         "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "site", "slots",
@@ -60,7 +61,7 @@ LAYERS: list[list[str]] = [
     # One request.
     [
         "accessline", "attempts", "course", "endings", "forwarding", "gates", "observers", "relay",
-        "rescuing", "tally", "tools",
+        "rescuing", "stories", "tally", "tools",
         "wholes",
     ],
     # What is served.

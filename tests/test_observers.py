@@ -9,7 +9,8 @@ import json
 from typing import Any
 
 from attrs import define, evolve, field
-from twisted.logger import Logger, LogLevel, LogPublisher
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -20,8 +21,10 @@ from yallmp.core.exchange import Attempt, AttemptEnd, Begin, End, Event, Head, N
 from yallmp.core.masking import Masker
 from yallmp.core.record import parse
 from yallmp.daemonlog import daemon_log
+from yallmp.gathering import ROUND, Gathering
 from yallmp.interfaces import IRecorder
-from yallmp.observers import ErrorLogs, RequestLogs
+from yallmp.observers import Ledger, Line, Silent, telling
+from yallmp.stories import FIRST, LATER, MOST_GATHERED, UNWANTED, Desk
 
 ID = "3f9c2a7b10de"
 KEY = "sk-proj-A1b2C3d4E5f6G7h8"
@@ -74,19 +77,39 @@ class FakeRecorder:
         del self.open[name]
         self.discarded.append(name)
 
+    def whole(self, name: str, data: bytes) -> None:
+        """A log that is whole at once."""
+        assert name not in self.open, "begun twice"
+        self.finished[name] = data
+
     def error(self, name: str, data: bytes) -> None:
         """An error log."""
         self.errors[name] = data
 
 
 class ObserverCase(SynchronousTestCase):
-    """Events go to one observer through a publisher, as they do in the daemon."""
+    """Events go to the observer through a publisher."""
 
     def setUp(self) -> None:
         """Make a recorder and a logger."""
         self.recorder = FakeRecorder()
+        self.clock = Clock()
         self.publisher = LogPublisher()
         self.log = Logger(namespace="test", observer=self.publisher)
+        self.observe(Silent())
+
+    def observe(self, line: Line) -> None:
+        """Observe with an observer that has *line* said."""
+        self.ledger = self.made(line)
+        self.publisher.addObserver(self.ledger)
+
+    def made(self, line: Line) -> Ledger:
+        """The observer."""
+        return Ledger(Desk(self.recorder, lambda: MASKER, Gathering(self.clock)), line)
+
+    def rounds(self, count: int) -> None:
+        """So many rounds pass."""
+        self.clock.pump([ROUND] * count)
 
     def tell(self, *events: Event) -> None:
         """Emit the events."""
@@ -97,11 +120,6 @@ class ObserverCase(SynchronousTestCase):
 
 class RequestLogTests(ObserverCase):
     """One file for each recorded exchange."""
-
-    def setUp(self) -> None:
-        """Observe with request logs."""
-        super().setUp()
-        self.publisher.addObserver(RequestLogs(self.recorder, lambda: MASKER))
 
     def test_the_fake_is_a_recorder(self) -> None:
         """The tests speak to what the contract describes."""
@@ -116,10 +134,14 @@ class RequestLogTests(ObserverCase):
         self.assertEqual((record.events, record.complete), (events, True))
 
     def test_written_as_it_goes(self) -> None:
-        """Every event is passed on at once: a crash leaves what was known."""
+        """Every event is written down after a moment: a crash leaves what was known."""
         for count, event in enumerate((BEGIN, ROUTED, *WORKED), start=1):
             self.tell(event)
+            self.rounds(FIRST if count == 1 else LATER)
             self.assertEqual(len(parse(self.recorder.open[NAME]).events), count)
+        self.tell(END)
+        self.assertEqual(len(parse(self.recorder.finished[NAME]).events), count + 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_nothing_is_remembered(self) -> None:
         """After the end later events of that exchange are ignored."""
@@ -130,13 +152,17 @@ class RequestLogTests(ObserverCase):
     def test_what_is_not_recorded(self) -> None:
         """Other endpoints, and models whose logs are off, leave no file."""
         self.tell(evolve(BEGIN, recorded=False), *WORKED, END)
-        self.tell(evolve(BEGIN, keep="off"), *FAILED, END)
         self.assertEqual(self.recorder, FakeRecorder())
+        self.tell(evolve(BEGIN, keep="off"), *FAILED, END)
+        self.assertEqual((self.recorder.open, self.recorder.finished), ({}, {}))
 
     def test_errors_only(self) -> None:
         """With ``errors`` a log of a plain success goes; of all others it stays."""
         begin = evolve(BEGIN, keep="errors")
-        self.tell(begin, *WORKED, END)
+        self.tell(begin)
+        self.rounds(UNWANTED)
+        self.assertEqual(len(parse(self.recorder.open[NAME]).events), 1)
+        self.tell(*WORKED, END)
         self.assertEqual(self.recorder.discarded, [NAME])
         for events in ((*FAILED, *WORKED, END), (evolve(END, outcome="rejected"),)):
             self.recorder.finished.clear()
@@ -146,7 +172,38 @@ class RequestLogTests(ObserverCase):
     def test_cancelled_attempts_are_no_errors(self) -> None:
         """A client that left is told by the outcome, not by its attempt."""
         self.tell(evolve(BEGIN, keep="errors"), AttemptEnd(ID, 1, 2, "a", None, "cancelled"), END)
-        self.assertEqual(self.recorder.discarded, [NAME])
+        self.assertEqual(self.recorder, FakeRecorder())
+
+    def test_errors_only_in_good_time(self) -> None:
+        """With ``errors`` a plain success that does not take long is never begun."""
+        self.tell(evolve(BEGIN, keep="errors"))
+        self.rounds(UNWANTED - 1)
+        self.tell(*WORKED, END)
+        self.rounds(UNWANTED)
+        self.assertEqual(self.recorder, FakeRecorder())
+
+    def test_much_does_not_wait(self) -> None:
+        """What comes fast is written down before it becomes much."""
+        read = Read(ID, 2, 5, bytes(MOST_GATHERED // 2))
+        for begin in (BEGIN, evolve(BEGIN, keep="errors")):
+            self.tell(begin, read, read)
+            self.assertEqual(self.recorder.open, {})
+            self.tell(read, read)
+            self.assertEqual(len(parse(self.recorder.open[NAME]).events), 4)
+            self.tell(FAILED[1])
+            self.tell(END)
+            self.recorder.finished.clear()
+
+    def test_a_failure_of_ours(self) -> None:
+        """What goes wrong with one record is logged, and harms neither others nor requests."""
+        bad = evolve(BEGIN, id="0" * 12, path=None)  # type: ignore[arg-type]
+        self.ledger.tell(bad)
+        self.tell(BEGIN)
+        self.rounds(FIRST)
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+        self.ledger.tell(evolve(END, id="0" * 12))
+        self.ledger.tell(END)
+        self.assertIn(NAME, self.recorder.finished)
 
     def test_limited_bodies(self) -> None:
         """The limit holds for each body, and for all reads of an answer together."""
@@ -182,13 +239,32 @@ class RequestLogTests(ObserverCase):
         self.assertEqual(self.recorder, FakeRecorder())
 
 
+class TellingTests(ObserverCase):
+    """The way of events to those who observe them."""
+
+    def test_without_a_detour(self) -> None:
+        """Where nobody else observes, the observer is called itself."""
+        tell = telling(self.ledger)
+        for event in (BEGIN, *WORKED, END):
+            tell(event)
+        self.assertEqual(len(parse(self.recorder.finished[NAME]).events), 6)
+
+    def test_with_others(self) -> None:
+        """Others are told through a publisher, as events of Twisted's log."""
+        seen: list[Any] = []
+        tell = telling(self.ledger, seen.append)  # type: ignore[arg-type]
+        for event in (BEGIN, END):
+            tell(event)
+        self.assertEqual([event["exchange"] for event in seen], [BEGIN, END])
+        self.assertEqual(len(parse(self.recorder.finished[NAME]).events), 2)
+
+    def test_an_observer(self) -> None:
+        """It is one of Twisted's log."""
+        self.assertTrue(verifyObject(ILogObserver, self.ledger))
+
+
 class ErrorLogTests(ObserverCase):
     """``ls logs/errors`` shows trouble at a glance."""
-
-    def setUp(self) -> None:
-        """Observe with error logs."""
-        super().setUp()
-        self.publisher.addObserver(ErrorLogs(self.recorder, lambda: MASKER))
 
     def test_a_failure_that_was_rescued(self) -> None:
         """A failed attempt leaves a block, though the client never noticed."""
@@ -243,7 +319,8 @@ class AccessLineTests(ObserverCase):
         """Observe with the daemon's line."""
         super().setUp()
         self.said = Said()
-        self.publisher.addObserver(AccessLine(self.said, lambda: MASKER))
+        self.publisher.removeObserver(self.ledger)
+        self.observe(AccessLine(self.said, lambda: MASKER))
 
     def test_a_request(self) -> None:
         """What was asked by whom, who answered, how it went."""

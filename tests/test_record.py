@@ -27,7 +27,15 @@ from yallmp.core.exchange import (
     Usage,
 )
 from yallmp.core.masking import Masker, Piece
-from yallmp.core.record import RecordError, format_event, format_read, parse, record_name
+from yallmp.core.record import (
+    NOTHING_KNOWN,
+    RecordError,
+    format_event,
+    format_read,
+    parse,
+    record_name,
+)
+from yallmp.core.recordtext import RecordText, at_once
 
 ID = "3f9c2a7b10de"
 KEY = "sk-proj-A1b2C3d4E5f6G7h8"
@@ -80,6 +88,20 @@ ENDS = st.builds(
     End, st.just(ID), AT, TEXT, NUMBER, NUMBER, MAYBE, NUMBER, MAYBE,
     st.none() | st.builds(Usage, COUNT, COUNT, COUNT), st.none() | DATA,
 )  # fmt: skip
+
+
+#: Events that hold a secret, a part of one, or none.
+SECRETIVE: list[Event] = [
+    Read(ID, 1, 1, KEY[:9].encode()),
+    Read(ID, 1, 2, KEY[9:].encode()),
+    Read(ID, 1, 3, f"a{KEY}b".encode()),
+    Read(ID, 1, 4, b"plain\n"),
+    Read(ID, 2, 4, KEY.encode()),
+    Head(ID, 1, 5, 200, ((b"x-note", KEY.encode()),)),
+    Routed(ID, "m", ("b",), "why"),
+    Note(ID, 6, KEY[:-2]),
+    AttemptEnd(ID, 1, 7, "b", 200, "status", KEY[:-2], None, KEY[:-2].encode()),
+]
 
 
 def log_of(*events: Event) -> bytes:
@@ -186,6 +208,51 @@ class RoundTripTests(SynchronousTestCase):
         again = b"".join(format_event(event) for event in record.events)
         hidden = rb"(?m)^header \(masked\): .*\n"
         self.assertEqual(re.sub(hidden, b"", again), re.sub(hidden, b"", example))
+
+
+#: A limit of bodies that none exceeds; with a limit each event is written for itself.
+PLENTY = 10**6
+
+
+class AtOnceTests(SynchronousTestCase):
+    """Several events written at once, which saves most of the work."""
+
+    @given(BEGINS, st.lists(EVENT, max_size=6), ENDS, st.integers(0, 8))
+    def test_same_as_one_by_one(
+        self, begin: Begin, middle: list[Event], end: End, cut: int
+    ) -> None:
+        """Whatever the events are, and wherever they were cut into groups."""
+        events = [begin, *middle, end]
+        text = RecordText(None)
+        data = text.add(events[:cut], NOTHING_KNOWN) + text.add(events[cut:], NOTHING_KNOWN)
+        self.assertEqual(data, log_of(*events))
+
+    @given(st.lists(st.sampled_from(SECRETIVE), max_size=8), st.integers(0, 8))
+    def test_secrets(self, middle: list[Event], cut: int) -> None:
+        """One that is known is hidden wherever it stands, also over several reads and groups."""
+        masker = Masker([KEY])
+        events = [BEGIN, *middle, END]
+        text, one_by_one = RecordText(None), RecordText(PLENTY)
+        data = text.add(events[:cut], masker) + text.add(events[cut:], masker)
+        self.assertEqual(data, b"".join(one_by_one.add([event], masker) for event in events))
+        self.assertNotIn(KEY.encode(), data)
+
+    def test_ordinary_events_need_no_second_look(self) -> None:
+        """What most requests consist of is written at once; what could be a secret is not."""
+        pair = ((b"authorization", b"Bearer " + b"a" * 30),)
+        ordinary = [
+            BEGIN,
+            Routed(ID, "m", ("b",), "why"),
+            Attempt(ID, 1, 1, "b", "http://b/v1?key=x", pair, (Splice(0, b'"m"', b'"n"'),)),
+            Head(ID, 1, 2, 200, pair),
+            AttemptEnd(ID, 1, 3, "b", 200, body=b"\xff\n@x"),
+            END,
+        ]
+        masker = Masker([KEY])
+        self.assertEqual(at_once(ordinary, masker), log_of(*ordinary))
+        for body in (KEY.encode(), KEY[:20].encode()):
+            self.assertIsNone(at_once([BEGIN, evolve(END, body=body)], masker))
+        self.assertIsNone(at_once([evolve(BEGIN, path="/\n")], masker))
 
 
 class MaskingTests(SynchronousTestCase):

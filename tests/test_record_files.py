@@ -13,7 +13,16 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import partfile
-from yallmp.core.frames import APPEND, BEGIN_ERROR, BEGIN_LOG, DISCARD, FINISH, GIVE_UP, Frame
+from yallmp.core.frames import (
+    APPEND,
+    BEGIN_ERROR,
+    BEGIN_LOG,
+    DISCARD,
+    FINISH,
+    GIVE_UP,
+    WHOLE_LOG,
+    Frame,
+)
 from yallmp.record_files import RecordFiles, make_directories
 
 
@@ -151,6 +160,65 @@ class LifeTests(RecordFilesCase):
         self.send(*((FINISH, number, b"") for number in range(10)))
         self.assertEqual({self.content(name) for name in self.names()}, {b"onetwo"})
         self.assertEqual(len(os.listdir("/dev/fd")), before)
+
+
+class WholeTests(RecordFilesCase):
+    """Request logs that come whole."""
+
+    def one(self, name: bytes, data: bytes) -> Frame:
+        """The frame of one."""
+        return (WHOLE_LOG, 0, name + b"\n" + data)
+
+    def test_appears_whole(self) -> None:
+        """It is there under its name, for its owner only, and never was unfinished."""
+        self.send(self.one(b"a", b"one\ntwo"), self.one(b"b", b""))
+        self.assertEqual((self.content("a.log"), self.content("b.log")), (b"one\ntwo", b""))
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("a.log")).st_mode), 0o600)
+        self.assertEqual((self.files.written, self.files.finished), (7, 2))
+        self.assertEqual((self.files.parts, self.files.lost), (set(), {}))
+
+    def test_never_overwrites(self) -> None:
+        """A name that is taken gets a number; a link is not followed."""
+        os.symlink(self.path("target"), self.path("b.log"))
+        self.send(*[self.one(name, b"%d" % n) for n, name in enumerate((b"a", b"a", b"b"))])
+        self.assertEqual(self.names(), ["a-2.log", "a.log", "b-2.log", "b.log"])
+        self.assertEqual([self.content(n) for n in self.names()[:3]], [b"1", b"0", b"2"])
+
+    def test_without_files_without_names(self) -> None:
+        """Where the system or the filesystem has none, it is written like others."""
+        for number in (0, getattr(os, "O_TMPFILE", 0)):
+            self.patch(partfile, "_UNNAMED", number)
+            refuse = refusing(errno.EOPNOTSUPP, 1 if number else 0, os.open)
+            self.patch(partfile.os, "open", refuse)
+            self.send(self.one(b"a", b"one"))
+        self.assertEqual(self.names(), ["a-2.log", "a.log"])
+        self.assertEqual([self.content(n) for n in self.names()], [b"one", b"one"])
+
+    def test_a_full_disk(self) -> None:
+        """Nothing of it stays, it is counted, and the next one is written."""
+        self.patch(partfile.os, "write", refusing(errno.ENOSPC, 2, os.write))
+        before = len(os.listdir("/dev/fd"))
+        self.send(self.one(b"a", b"one"), self.one(b"b", b"two"))
+        self.assertEqual((self.names(), sum(self.files.lost.values())), (["b.log"], 1))
+        self.assertEqual(len(os.listdir("/dev/fd")), before)
+
+    def test_short_writes(self) -> None:
+        """A disk that takes a part at a time gets all of it."""
+        real = os.write
+        self.patch(partfile.os, "write", lambda fd, data: real(fd, bytes(data)[:2]))
+        self.send(self.one(b"a", b"12345"))
+        self.assertEqual((self.names(), self.content("a.log")), (["a.log"], b"12345"))
+
+    def test_directory_gone(self) -> None:
+        """A directory that vanished is made again."""
+        os.rmdir(self.path(""))
+        self.send(self.one(b"a", b"x"))
+        self.assertEqual((self.content("a.log"), self.files.lost), (b"x", {}))
+
+    def test_names_stay_in_the_directory(self) -> None:
+        """A name that would lead elsewhere is no record's."""
+        self.send(*(self.one(name, b"x") for name in (b"../a", b"/tmp/a", b".a", b"", b"\xff")))
+        self.assertEqual((self.names(), sum(self.files.lost.values())), ([], 5))
 
 
 class RefusedTests(RecordFilesCase):

@@ -37,7 +37,8 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.rescuing`: a stream that broke, made whole
 - :mod:`yallmp.endings`: the last words where there is no answer
 - :mod:`yallmp.relay`: a streamed answer on its way, with backpressure and time
-- :mod:`yallmp.observers` and :mod:`yallmp.accessline`: what becomes of its events
+- :mod:`yallmp.observers`, :mod:`yallmp.stories` and :mod:`yallmp.accessline`: what becomes of
+  its events
 
 **What touches the world, each one thing:**
 
@@ -54,10 +55,10 @@ imports from its own layer or one further down in this list, never upwards
   (DNS), :mod:`yallmp.slots` (``max_in_flight``), :mod:`yallmp.mock` (``mock_response``),
   :mod:`yallmp.report` (what an attempt tells of itself), :mod:`yallmp.wholes` (answers that
   are no streams)
-- records: :mod:`yallmp.recorder` (hands them over), :mod:`yallmp.recorder_process` (the second
-  process, seen from the first), :mod:`yallmp.recorder_child` (the second process),
-  :mod:`yallmp.record_files`, :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses`
-  (what could not be kept)
+- records: :mod:`yallmp.gathering` (what can wait a moment), :mod:`yallmp.recorder` (hands
+  them over), :mod:`yallmp.recorder_process` (the second process, seen from the first),
+  :mod:`yallmp.recorder_child` (the second process), :mod:`yallmp.record_files`,
+  :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses` (what could not be kept)
 - :mod:`yallmp.daemonlog`: the daemon's own log
 - :mod:`yallmp.descriptors`: how many connections and files may be open
 - :mod:`yallmp.garbage`: when Python's garbage collector runs
@@ -92,8 +93,9 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.registration`
 - reading the file: :mod:`yallmp.core.config`, a package with a map of its own
 - records: :mod:`yallmp.core.exchange` (the events), :mod:`yallmp.core.record`,
-  :mod:`yallmp.core.recorded`, :mod:`yallmp.core.recalled`, :mod:`yallmp.core.recordframe` (the
-  format), :mod:`yallmp.core.backlog`, :mod:`yallmp.core.frames` (on their way),
+  :mod:`yallmp.core.recordtext` (several events at once), :mod:`yallmp.core.recorded`,
+  :mod:`yallmp.core.recalled`, :mod:`yallmp.core.recordframe` (the format),
+  :mod:`yallmp.core.backlog`, :mod:`yallmp.core.frames` (on their way),
   :mod:`yallmp.core.retention`, :mod:`yallmp.core.resend` and :mod:`yallmp.core.curl` (replay)
 - secrets: :mod:`yallmp.core.masking`, :mod:`yallmp.core.maskers`, :mod:`yallmp.core.secrets`,
   :mod:`yallmp.core.secretnames`, :mod:`yallmp.core.escapes`

@@ -9,10 +9,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from attrs import frozen
-from twisted.logger import ILogObserver, LogEvent
-from zope.interface import implementer
-
 from yallmp.core.escapes import escape_text
 from yallmp.core.exchange import Begin, End
 from yallmp.core.masking import Masker
@@ -28,17 +24,6 @@ class Says(Protocol):
         """Say something that is as it should be."""
 
 
-@frozen
-class _Asked:
-    """What the daemon's line needs of the beginning."""
-
-    method: str
-    path: str
-    model: str | None
-    key: str | None
-
-
-@implementer(ILogObserver)
 class AccessLine:
     """
     Says one line for each exchange, recorded or not, when it is over.
@@ -52,16 +37,11 @@ class AccessLine:
     def __init__(self, log: Says, masker: Callable[[], Masker]) -> None:
         self._log = log
         self._masker = masker
-        self._open: dict[str, _Asked] = {}
 
-    def __call__(self, event: LogEvent) -> None:
-        """Remember what was asked; say how it ended."""
-        told = event.get("exchange")
-        if isinstance(told, Begin):
-            self._open[told.id] = _Asked(told.method, told.path, told.model, told.key_name)
-        elif isinstance(told, End) and told.id in self._open:
-            access = self._masked(_parts(self._open.pop(told.id), told))
-            self._log.info("{line}", line=access_line(access), access=access)
+    def say(self, begin: Begin, end: End) -> None:
+        """Say how the exchange that began so ended."""
+        access = self._masked(_parts(begin, end))
+        self._log.info("{line}", line=access_line(access), access=access)
 
     def _masked(self, parts: dict[str, object]) -> dict[str, object]:
         """
@@ -77,12 +57,12 @@ class AccessLine:
         return {k: mask(v) if isinstance(v, str) else v for k, v in parts.items()}
 
 
-def _parts(asked: _Asked, end: End) -> dict[str, object]:
+def _parts(begin: Begin, end: End) -> dict[str, object]:
     return {
-        "method": asked.method,
-        "path": asked.path,
-        "model": asked.model,
-        "key": asked.key,
+        "method": begin.method,
+        "path": begin.path,
+        "model": begin.model,
+        "key": begin.key_name,
         "backend": end.backend,
         "status": end.status,
         "ms": round(end.at, 1),

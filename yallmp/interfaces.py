@@ -39,6 +39,9 @@ class IRecorder(Interface):
     def discard(name: str) -> None:
         """The log is not wanted after all; nothing of it stays."""
 
+    def whole(name: str, data: bytes) -> None:
+        """The request log *name* that is whole already: begun, added to and finished at once."""
+
     def error(name: str, data: bytes) -> None:
         """Write the error log *name* at once and whole."""
 

@@ -5,6 +5,9 @@ A record is written to ``<name>.log.part`` and becomes ``<name>.log`` when it is
 a hard link, which never replaces a file; where that name is taken, ``<name>-2.log``.  A
 filesystem without hard links gets a rename, after a look that the name is free.
 
+A record that is whole at once needs no unfinished name (:func:`write_whole`), where the
+system knows files without any.
+
 Standard library only: the recorder process uses this, and is to be small.
 """
 
@@ -26,6 +29,34 @@ _MODE = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_BINARY", 0)
 )
+
+
+#: 0 where there are no files without a name.
+_UNNAMED = getattr(os, "O_TMPFILE", 0)
+
+
+def write_whole(folder: str, name: str, data: bytes) -> bool:
+    """
+    Write a file that appears whole, under its name, or not at all; false if it did not.
+
+    It is written while it has no name (``O_TMPFILE``, open(2)), so nothing of it is left if
+    that fails.  A file of the same name is never replaced.
+    """
+    if not _UNNAMED:
+        return False
+    try:
+        fd = os.open(folder, _UNNAMED | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
+    try:
+        if os.write(fd, data) != len(data):
+            return False
+        os.link(f"/proc/self/fd/{fd}", folder + name, src_dir_fd=fd, follow_symlinks=True)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 class PartFile:

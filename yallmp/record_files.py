@@ -1,8 +1,9 @@
 """
 Records as files: what the recorder process does with the frames that it is sent.
 
-Nothing is written before the end of a batch of frames (:meth:`RecordFiles.flush`) or of
-a record, so a short record costs one write.  Then everything is handed to the operating
+A record that comes whole appears whole (:func:`yallmp.partfile.write_whole`).  Of others
+nothing is written before the end of a batch of frames (:meth:`RecordFiles.flush`) or of
+the record, so a short one costs one write.  Then everything is handed to the operating
 system: a finished record survives the death of every process of ours.  There is no
 ``fsync``; a power cut may cost the last seconds.
 
@@ -21,12 +22,14 @@ import os
 import re
 from contextlib import suppress
 
-from yallmp.core.frames import APPEND, BEGIN_ERROR, BEGIN_LOG, DISCARD, FINISH, GIVE_UP
-from yallmp.partfile import PartFile
+from yallmp.core.frames import APPEND, BEGIN_ERROR, BEGIN_LOG, DISCARD, FINISH, GIVE_UP, WHOLE_LOG
+from yallmp.partfile import PartFile, write_whole
 
 #: What begins a record, and where such records are and how they end.
 KINDS = {BEGIN_LOG: ("requests", ".log"), BEGIN_ERROR: ("errors", ".err")}
 
+#: The number of a record that came whole: no other has it.
+_WHOLE = 0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,159}")
 
 
@@ -57,7 +60,10 @@ class RecordFiles:
 
     def handle(self, what: int, number: int, data: bytes) -> None:
         """Do what a frame says; a record that is not known is ignored."""
-        if what in KINDS:
+        if what == WHOLE_LOG:
+            name, _, content = data.partition(b"\n")
+            self._whole(name, content)
+        elif what in KINDS:
             self._begin(what, number, data)
         elif number not in self._records:
             return
@@ -80,6 +86,17 @@ class RecordFiles:
         """Nothing more will come: what is unfinished stays so."""
         self.flush()
         self._rest_all()
+
+    def _whole(self, name: bytes, data: bytes) -> None:
+        """A whole request log, at once; if that does not work, like any other."""
+        folder, suffix = self._folders[BEGIN_LOG]
+        text = name.decode("ascii", "replace")
+        if _SAFE_NAME.fullmatch(text) and write_whole(folder, text + suffix, data):
+            self.written += len(data)
+            self.finished += 1
+            return
+        for what, part in ((BEGIN_LOG, name), (APPEND, data), (FINISH, b"")):
+            self.handle(what, _WHOLE, part)
 
     def _begin(self, what: int, number: int, data: bytes) -> None:
         """A record of which nothing is written yet."""

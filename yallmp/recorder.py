@@ -29,9 +29,10 @@ from yallmp.losses import Losses
 from yallmp.record_files import KINDS, make_directories
 from yallmp.recorder_process import Command, Listener, RecorderProcess
 
-#: How long frames gather, in seconds.  Each batch wakes another process up, which costs
-#: more than a record does.
-GATHER = 0.01
+#: How long frames gather, in seconds, and how many bytes of them.  Each batch wakes another
+#: process up, which costs more than a record does.
+GATHER = 0.05
+MOST_GATHERED = 256 * 1024
 _ACK_BYTES = 256 * 1024
 
 
@@ -126,12 +127,23 @@ class Recorder(Service):
             self._overflow()
         if self._batch is None:
             self._gather()
+        elif self._backlog.waiting > MOST_GATHERED:
+            self._hand_over()
 
     def finish(self, name: str) -> None:
         """See :class:`IRecorder`."""
         self._backlog.finish(name)
         if self._batch is None:
             self._gather()
+
+    def whole(self, name: str, data: bytes) -> None:
+        """See :class:`IRecorder`."""
+        if not self._backlog.whole(name, data):
+            self._overflow()
+        if self._batch is None:
+            self._gather()
+        elif self._backlog.waiting > MOST_GATHERED:
+            self._hand_over()
 
     def discard(self, name: str) -> None:
         """See :class:`IRecorder`."""
@@ -175,8 +187,12 @@ class Recorder(Service):
             self._batch = self._reactor.callLater(GATHER, self._flush)
 
     def _flush(self) -> None:
-        """Hand over what waits."""
+        """A batch has gathered."""
         self._batch = None
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """What waits goes out, if there is anyone to take it."""
         if self._process.is_up and self._backlog.is_waiting:
             self._process.write(self._backlog.take())
 

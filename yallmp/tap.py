@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from twisted.application.service import IService
 from twisted.internet import reactor as real_reactor
 from twisted.internet.interfaces import IHostnameResolver
-from twisted.logger import Logger, LogPublisher
+from twisted.logger import Logger
 
 from yallmp.accessline import AccessLine
 from yallmp.admin import AdminAPI
@@ -26,22 +26,25 @@ from yallmp.core.backend import Backend
 from yallmp.core.config.findings import ConfigError
 from yallmp.core.exchange import Event
 from yallmp.core.maskers import Maskers
+from yallmp.core.masking import Masker
 from yallmp.core.registry import Registry
-from yallmp.core.settings import Access, Config, Limits
+from yallmp.core.settings import Access, Config, Limits, Logging
 from yallmp.daemon import Daemon, Draining
 from yallmp.daemonlog import LogFileError, Output
 from yallmp.forwarding import Forwarding
 from yallmp.front import Front
 from yallmp.garbage import Garbage
+from yallmp.gathering import Gathering
 from yallmp.listening import ListeningError, check_listening, endpoint_for
 from yallmp.mock import MockAgent
 from yallmp.names import Names, ResolvingReactor
-from yallmp.observers import ErrorLogs, RequestLogs, log_event
+from yallmp.observers import Ledger, Line, Silent, telling
 from yallmp.persistence import Persistence
 from yallmp.recorder import Recorder, RecorderError, check_directory
 from yallmp.shortcuts import Shortcuts
 from yallmp.site import ProxySite
 from yallmp.slots import Slots
+from yallmp.stories import Desk
 from yallmp.tools import Tools
 from yallmp.upstream import AgentFor, Upstream
 from yallmp.wires import Wire, Wires
@@ -151,7 +154,9 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
     check_directory(config.logging.directory)
     check_listening(config.server)
     recorder = _recorder(config, reactor)
-    publisher = LogPublisher()
+    masker = Maskers(lambda: parts.registry.secrets())  # noqa: PLW0108 - made below
+    desk = Desk(recorder, masker, Gathering(reactor))
+    ledger = Ledger(desk, _line(config.logging, output, masker))
     parts = wired(
         config,
         reactor,
@@ -159,16 +164,9 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         wall=time.time,
         draw=random.random,
         new_id=lambda: secrets.token_hex(6),
-        tell=lambda event: publisher(log_event(event)),
+        tell=telling(ledger),
     )
     parts.persistence.restore()
-    masker = Maskers(parts.registry.secrets)
-    for observer in (
-        RequestLogs(recorder, masker),
-        ErrorLogs(recorder, masker),
-        AccessLine(Logger(namespace="yallmp"), masker),
-    ):
-        publisher.addObserver(observer)
     return Daemon(
         reactor,
         endpoint_for(config.server, reactor),
@@ -181,6 +179,13 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         [(notice.level, notice.text) for notice in config.notices],
         output.observer(config.logging, masker),
     )
+
+
+def _line(logging: Logging, output: Output, masker: Callable[[], Masker]) -> Line:
+    """What says the daemon's line: nothing, if its log would not have it."""
+    if output.path is not None and logging.level not in ("debug", "info"):
+        return Silent()
+    return AccessLine(Logger(namespace="yallmp"), masker)
 
 
 def _recorder(config: Config, reactor: Any) -> Recorder:

@@ -21,6 +21,7 @@ from yallmp.core.frames import (
     GIVE_UP,
     HEAD,
     MAX_DATA,
+    WHOLE_LOG,
 )
 
 _FULL = b"the queue of records was full"
@@ -52,6 +53,11 @@ class Backlog:
         """Whether there is something to hand over."""
         return bool(self._frames)
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait to be handed over."""
+        return self.held - self._sent
+
     def begin(self, name: str) -> bool:
         """Start the request log *name*; false if it is given up."""
         if self._closed or name in self._open:
@@ -81,16 +87,21 @@ class Backlog:
         """Nothing of *name*, if it is open, is to stay."""
         self._end(DISCARD, name)
 
-    def error(self, name: str, data: bytes) -> bool:
-        """The whole error log *name*; false if it is given up."""
-        if self._closed:
-            return True
+    def whole(self, name: str, data: bytes) -> bool:
+        """The whole request log *name*, in one frame if it is not large; false if given up."""
+        if self._closed or len(name) + 1 + len(data) > MAX_DATA:
+            return self._at_once(BEGIN_LOG, name, data)
         if not self._admits(len(name) + len(data)):
             return False
-        number = self._start(BEGIN_ERROR, name)
-        self._add(number, data)
-        self._put(FINISH, number, b"")
+        titled = name.encode("ascii", "replace") + b"\n"
+        size = len(titled) + len(data)
+        self._frames += (HEAD.pack(WHOLE_LOG, 0, size), titled, data)
+        self.held += _HEAD_SIZE + size
         return True
+
+    def error(self, name: str, data: bytes) -> bool:
+        """The whole error log *name*; false if it is given up."""
+        return self._at_once(BEGIN_ERROR, name, data)
 
     def take(self) -> bytes:
         """All that waits; it counts as sent from now on."""
@@ -125,6 +136,17 @@ class Backlog:
         """Take no notice of anything from now on."""
         self._closed = True
         self._open.clear()
+
+    def _at_once(self, what: int, name: str, data: bytes) -> bool:
+        """A record from its beginning to its end; false if it is given up."""
+        if self._closed:
+            return True
+        if not self._admits(len(name) + len(data)):
+            return False
+        number = self._start(what, name)
+        self._add(number, data)
+        self._put(FINISH, number, b"")
+        return True
 
     def _start(self, what: int, name: str) -> int:
         """A new number, told together with its name."""

@@ -26,9 +26,14 @@ _LONG = {b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _SUSPECT = bytes([*range(0x20), 0x5C, *range(0x7F, 0x100)])
 
 
+def suspects(data: bytes) -> int:
+    """How many bytes of *data* may need an escape: all that are no visible ASCII, and ``\\``."""
+    return len(data) - len(data.translate(None, _SUSPECT))
+
+
 def is_plain(data: bytes) -> bool:
     """Whether *data* certainly needs no escape; false for any that is not ASCII."""
-    return len(data.translate(None, _SUSPECT)) == len(data)
+    return not suspects(data)
 
 
 def escape(data: bytes) -> bytes:

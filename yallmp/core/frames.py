@@ -4,7 +4,8 @@ What the proxy says to its recorder process: records, cut into frames.
 A frame is a head of 13 bytes, all big-endian: what to do (1 byte), the record's number
 (8 bytes), the length of what follows (4 bytes); then that many bytes.  A record begins
 with its name, which says what its number stands for; what comes later carries only the
-number.  Numbers are never used again, so a recorder process that was started anew
+number.  A request log that is whole when it is handed over is one frame, with the number 0.
+Numbers are never used again, so a recorder process that was started anew
 ignores what belonged to its predecessor: it does not know the number.
 
 The process that reads frames imports next to nothing, so neither does this module.
@@ -31,6 +32,8 @@ FINISH = 4
 DISCARD = 5
 #: The record will not become whole; the data says why.
 GIVE_UP = 6
+#: A whole request log; the data is its name, a line break, and what is in it.
+WHOLE_LOG = 7
 
 #: The most data that one frame carries: what the recorder process has to hold of one.
 MAX_DATA = 256 * 1024

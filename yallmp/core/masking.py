@@ -58,7 +58,7 @@ class Masker:
         """Whether a known secret stands in *data*, whole."""
         if len(data) <= _SHORT:
             return self._search(data) is not None
-        return any(form in data for form in self._forms)
+        return any(map(data.__contains__, self._forms))
 
     def spans(self, data: bytes) -> list[Span]:
         """Where known secrets stand in *data*: merged, in order."""
@@ -126,9 +126,16 @@ class MaskedStream:
     #: How much of the first waiting read belongs to a secret that began before it.
     _begun: int = field(default=0, init=False)
 
+    def passes(self, reads: Sequence[bytes]) -> bool:
+        """Whether *reads*, the next ones, may be shown as they are, and nothing of them waits."""
+        joined = b"".join(reads)
+        return (
+            not self._waiting and not self._masker.held(joined) and not self._masker.finds(joined)
+        )
+
     def feed(self, data: bytes) -> list[Piece]:
         """The pieces that are certain now that *data* came."""
-        if not self._waiting and not self._masker.held(data) and not self._masker.finds(data):
+        if self.passes((data,)):
             return [Piece(data)]
         self._waiting.append(data)
         joined = b"".join(self._waiting)

@@ -20,7 +20,6 @@ from yallmp.core.recalled import event_of
 from yallmp.core.recorded import entry_of, utc
 from yallmp.core.recordframe import (
     Block,
-    Line,
     RecordError,
     Section,
     escaped,
@@ -46,11 +45,12 @@ def format_event(event: Event, masker: Masker = NOTHING_KNOWN, bodies: int | Non
 
     :param bodies: how many bytes of a body to keep; ``None`` for all.
     """
-    title, lines, body = entry_of(event)
+    lines, body = entry_of(event)
     told = isinstance(event, Note) or (isinstance(event, AttemptEnd) and bool(event.message))
     block = None if body is None else kept(body, masker, bodies)
-    begun = [first_line(event.id)] if isinstance(event, Begin) else []
-    return b"".join(begun + written(event.id, title, escaped(_masked(lines, masker, told)), block))
+    begun = [first_line(event.id), b"\n\n"] if isinstance(event, Begin) else []
+    shown = [lines[0], *map(escaped, _masked(lines[1:], masker, told))]
+    return b"".join(begun + written(shown, block))
 
 
 def format_read(read: Read, piece: Piece, room: int | None = None) -> bytes:
@@ -81,20 +81,21 @@ def kept(body: bytes, masker: Masker, room: int | None) -> Block:
     return Block(data if room is None else data[:room], len(data), data is not body)
 
 
-def _masked(lines: list[Line], masker: Masker, told: bool) -> list[Line]:
+def _masked(lines: list[bytes], masker: Masker, told: bool) -> list[bytes]:
     """
     The lines without known secrets; one search over all, as most have none.
 
     :param told: whether there is text among them that may have been cut within a secret.
     """
-    if told or masker.finds(b" ".join([value for _, value in lines])):
-        return [_masked_line(label, value, masker) for label, value in lines]
+    if told or masker.finds(b" ".join(lines)):
+        return [_masked_line(line, masker) for line in lines]
     return lines
 
 
-def _masked_line(label: bytes, value: bytes, masker: Masker) -> Line:
+def _masked_line(line: bytes, masker: Masker) -> bytes:
+    label, _, value = line.partition(b": ")
     shown = masker.mask(value)
-    return (label, value) if shown is value else (marked(label), shown)
+    return line if shown is value else b"%b: %b" % (marked(label), shown)
 
 
 @frozen

@@ -6,12 +6,12 @@ One function for each class of event, in the order of :mod:`yallmp.core.exchange
 (:mod:`yallmp.core.secretnames`); known secrets are for :mod:`yallmp.core.record`.  The way
 back is :mod:`yallmp.core.recalled`.
 
-Every request passes through here several times, so lines are plain pairs of bytes.
+Every request passes through here several times, so a section is plain lines of bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
@@ -27,15 +27,14 @@ from yallmp.core.exchange import (
     Note,
     Read,
     Routed,
-    Splice,
     Usage,
 )
-from yallmp.core.recordframe import Line
-from yallmp.core.secretnames import header_by_name, query_by_name, url_by_name
+from yallmp.core.secretnames import header_by_name, query_by_name, shown_of, url_by_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-#: A section: its title behind the id, its lines, its body.
-Entry = tuple[bytes, list[Line], "bytes | None"]
+_UTF8 = ("utf-8", "surrogatepass")
+#: A section: the line of its title, the lines of its fields, and its body.
+Entry = tuple[list[bytes], "bytes | None"]
 
 
 def entry_of(event: Event) -> Entry:
@@ -46,81 +45,97 @@ def entry_of(event: Event) -> Entry:
 
 def _begin(event: Begin) -> Entry:
     lines = [
-        (b"time: ", utc(event.time).encode()),
-        (b"client: ", _bytes(event.client)),
-        (b"listener: ", _bytes(event.listener)),
-        (b"method: ", _bytes(event.method)),
-        (b"path: ", _bytes(event.path)),
-        *([_hidden(b"query", event.query, query_by_name)] if event.query else ()),
-        *_maybe(b"client-request-id: ", event.client_request_id),
-        *_maybe(b"key-name: ", event.key_name),
-        *_maybe(b"model: ", event.model),
-        *_headers(event.headers),
+        b"@%b request" % event.id.encode(),
+        b"time: %b" % utc(event.time).encode(),
+        b"client: %b" % event.client.encode(*_UTF8),
+        b"listener: %b" % event.listener.encode(*_UTF8),
+        b"method: %b" % event.method.encode(*_UTF8),
+        b"path: %b" % event.path.encode(*_UTF8),
     ]
-    return b"request", lines, event.body
+    if event.query:
+        lines.append(_hidden("query", event.query, query_by_name))
+    _maybe(lines, "client-request-id", event.client_request_id)
+    _maybe(lines, "key-name", event.key_name)
+    _maybe(lines, "model", event.model)
+    lines += _headers(event.headers)
+    return lines, event.body
 
 
 def _routed(event: Routed) -> Entry:
-    lines = [(b"model: ", _bytes(event.model)), (b"reason: ", _bytes(event.reason))]
-    lines += [(b"backend: ", _bytes(name)) for name in event.backends]
-    return b"route", lines, None
+    lines = [
+        b"@%b route" % event.id.encode(),
+        b"model: %b" % event.model.encode(*_UTF8),
+        b"reason: %b" % event.reason.encode(*_UTF8),
+    ]
+    lines += [b"backend: %b" % name.encode(*_UTF8) for name in event.backends]
+    return lines, None
 
 
 def _attempt(event: Attempt) -> Entry:
     lines = [
-        (b"at: ", _milliseconds(event.at)),
-        (b"backend: ", _bytes(event.backend)),
-        _hidden(b"url", event.url, url_by_name),
+        b"@%b attempt %d" % (event.id.encode(), event.number),
+        b"at: %.3f ms" % event.at,
+        b"backend: %b" % event.backend.encode(*_UTF8),
+        _hidden("url", event.url, url_by_name),
         *_headers(event.headers),
-        *_changes(event.splices),
     ]
-    return b"attempt %d" % event.number, lines, event.body
+    for splice in event.splices:
+        lines.append(b"change-at: %d" % splice.offset)
+        lines.append(b"change-old: %b" % splice.old)
+        lines.append(b"change-new: %b" % splice.new)
+    return lines, event.body
 
 
 def _head(event: Head) -> Entry:
     lines = [
-        (b"at: ", _milliseconds(event.at)),
-        (b"status: ", b"%d" % event.status),
-        (b"connection: ", b"reused" if event.reused else b"new"),
-        *_maybe_at(b"connected: ", event.connected),
-        *_headers(event.headers),
+        b"@%b answer %d" % (event.id.encode(), event.number),
+        b"at: %.3f ms" % event.at,
+        b"status: %d" % event.status,
+        b"connection: reused" if event.reused else b"connection: new",
     ]
-    return b"answer %d" % event.number, lines, None
+    _maybe_at(lines, "connected", event.connected)
+    lines += _headers(event.headers)
+    return lines, None
 
 
 def _read(event: Read) -> Entry:
-    return b"read %d" % event.number, [(b"at: ", _milliseconds(event.at))], event.data
+    title = b"@%b read %d" % (event.id.encode(), event.number)
+    return [title, b"at: %.3f ms" % event.at], event.data
 
 
 def _attempt_end(event: AttemptEnd) -> Entry:
     lines = [
-        (b"at: ", _milliseconds(event.at)),
-        (b"backend: ", _bytes(event.backend)),
-        *_maybe(b"status: ", event.status),
-        *_maybe(b"error: ", event.error),
-        *_maybe(b"message: ", event.message),
-        *_maybe_at(b"first-content: ", event.first_content),
+        b"@%b ended %d" % (event.id.encode(), event.number),
+        b"at: %.3f ms" % event.at,
+        b"backend: %b" % event.backend.encode(*_UTF8),
     ]
-    return b"ended %d" % event.number, lines, event.body
+    _maybe(lines, "status", event.status)
+    _maybe(lines, "error", event.error)
+    _maybe(lines, "message", event.message)
+    _maybe_at(lines, "first-content", event.first_content)
+    return lines, event.body
 
 
 def _note(event: Note) -> Entry:
-    return b"note", [(b"at: ", _milliseconds(event.at)), (b"text: ", _bytes(event.text))], None
+    lines = [b"@%b note" % event.id.encode(), b"at: %.3f ms" % event.at]
+    _maybe(lines, "text", event.text)
+    return lines, None
 
 
 def _end(event: End) -> Entry:
     lines = [
-        (b"at: ", _milliseconds(event.at)),
-        (b"outcome: ", _bytes(event.outcome)),
-        (b"status: ", b"%d" % event.status),
-        (b"sent: ", b"%d bytes" % event.sent),
-        *_maybe(b"backend: ", event.backend),
-        (b"attempts: ", b"%d" % event.attempts),
-        *_maybe(b"finish-reason: ", event.finish_reason),
-        *_maybe(b"usage: ", None if event.usage is None else _usage_text(event.usage)),
-        (b"summary: ", _bytes(summary(event))),
+        b"@%b end" % event.id.encode(),
+        b"at: %.3f ms" % event.at,
+        b"outcome: %b" % event.outcome.encode(*_UTF8),
+        b"status: %d" % event.status,
+        b"sent: %d bytes" % event.sent,
     ]
-    return b"end", lines, event.body
+    _maybe(lines, "backend", event.backend)
+    lines.append(b"attempts: %d" % event.attempts)
+    _maybe(lines, "finish-reason", event.finish_reason)
+    _maybe(lines, "usage", None if event.usage is None else _usage_text(event.usage))
+    _maybe(lines, "summary", summary(event))
+    return lines, event.body
 
 
 def summary(event: End) -> str:
@@ -142,43 +157,37 @@ def _utc_second(second: int) -> str:
     return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+def _maybe(lines: list[bytes], name: str, value: object) -> None:
+    if value is not None:
+        lines.append(f"{name}: {value}".encode(*_UTF8))
 
 
-def _milliseconds(time: float) -> bytes:
-    return b"%.3f ms" % time
+def _maybe_at(lines: list[bytes], name: str, time: float | None) -> None:
+    if time is not None:
+        lines.append(f"{name}: {time:.3f} ms".encode())
 
 
-def _maybe(label: bytes, value: object) -> tuple[Line, ...]:
-    return () if value is None else ((label, _bytes(str(value))),)
-
-
-def _maybe_at(label: bytes, time: float | None) -> tuple[Line, ...]:
-    return () if time is None else ((label, _milliseconds(time)),)
-
-
-def _hidden(name: bytes, value: str, by_name: Callable[[str], str]) -> Line:
+@lru_cache(maxsize=256)
+def _hidden(name: str, value: str, by_name: Callable[[str], str]) -> bytes:
+    """Remembered: it is the same URL again and again."""
     shown = by_name(value)
-    return name + (b": " if shown == value else b" (masked): "), _bytes(shown)
+    mark = "" if shown == value else " (masked)"
+    return f"{name}{mark}: {shown}".encode(*_UTF8)
 
 
-def _headers(headers: HeaderPairs) -> list[Line]:
-    return [_header(name, value) for name, value in headers]
+def _headers(headers: HeaderPairs) -> list[bytes]:
+    return [
+        b"header: %b: %b" % pair if shown_of(pair[0]) is None else _header(*pair)
+        for pair in headers
+    ]
 
 
-def _header(name: bytes, value: bytes) -> Line:
+@lru_cache(maxsize=256)
+def _header(name: bytes, value: bytes) -> bytes:
+    """Remembered: it is the same few keys again and again."""
     shown = header_by_name(name, value)
-    return b"header: " if shown is value else b"header (masked): ", b"%b: %b" % (name, shown)
-
-
-def _changes(splices: Iterable[Splice]) -> list[Line]:
-    lines = []
-    for splice in splices:
-        lines.append((b"change-at: ", b"%d" % splice.offset))
-        lines.append((b"change-old: ", splice.old))
-        lines.append((b"change-new: ", splice.new))
-    return lines
+    mark = b"" if shown is value else b" (masked)"
+    return b"header%b: %b: %b" % (mark, name, shown)
 
 
 def _usage_text(usage: Usage) -> str:

@@ -76,34 +76,30 @@ class Section:
 
 def first_line(log_id: str) -> bytes:
     """How the log of exchange *log_id* begins."""
-    return b"yallmp-log %d %b\n\n" % (VERSION, log_id.encode())
+    return b"yallmp-log %d %b" % (VERSION, log_id.encode())
 
 
-#: A line to be written: its name with what separates it from the value, and the value.
-Line = tuple[bytes, bytes]
-
-
-def written(log_id: str, title: bytes, lines: Sequence[Line], body: Block | None) -> list[bytes]:
+def written(lines: Sequence[bytes], body: Block | None) -> list[bytes]:
     """
-    A section as it stands in the log of exchange *log_id*, in pieces to be joined.
+    A section as it stands in a log, in pieces to be joined.
 
-    The values are escaped already; a body may be large and is not copied.
+    The lines are escaped already, the title first; a body may be large and is not copied.
     """
-    text = b"\n".join(map(b"".join, lines))
     framed = [] if body is None else [_length(body), body.data, b"\n"]
-    return [b"@%b %b\n%b\n" % (log_id.encode(), title, text), *framed, b"\n"]
+    return [b"\n".join(lines), b"\n", *framed, b"\n"]
 
 
-def escaped(lines: Sequence[Line]) -> Sequence[Line]:
-    """The lines with values that stay within them; mostly there is nothing to do."""
-    if is_plain(b"".join([value for _, value in lines])):
-        return lines
-    return [(label, escape(value)) for label, value in lines]
+def escaped(line: bytes) -> bytes:
+    """A line whose value stays within it; mostly there is nothing to do."""
+    if is_plain(line):
+        return line
+    label, colon, value = line.partition(b": ")
+    return label + colon + escape(value)
 
 
 def marked(label: bytes) -> bytes:
     """The label of a line whose value was masked."""
-    return label if label.endswith(MARK + b": ") else label[:-2] + MARK + b": "
+    return label if label.endswith(MARK) else label + MARK
 
 
 def _length(block: Block) -> bytes:

@@ -47,8 +47,8 @@ def is_secret_name(name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _shown_of(name: bytes) -> int | None:
-    """How much a token in the header *name* shows; ``None`` if the header is no secret."""
+def shown_of(name: bytes) -> int | None:
+    """How much of a token in the header *name* is shown; ``None`` if the header is no secret."""
     text = name.decode("latin-1")
     if not is_secret_name(text):
         return None
@@ -62,7 +62,7 @@ def header_by_name(name: bytes, value: bytes) -> bytes:
     >>> header_by_name(b"authorization", b"Bearer sk-0123456789abcdefghij")
     b'Bearer sk-****'
     """
-    shown = _shown_of(name)
+    shown = shown_of(name)
     return value if shown is None or not value else _hidden(value, shown)
 
 
