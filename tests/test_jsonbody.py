@@ -266,6 +266,8 @@ class TwoWaysTests(SynchronousTestCase):
             b'{"a":"x","b":2,"a":{"x":"x" , "b":2}}',
             b'{"a":[1],"b":[1],"a" : [1]}',
             b'{"a":1,"b":2,"a":12}',
+            b'{"a":1,"a":1,"b":1}',
+            b'{"a":1,"b":10,"a":{"x":1,      "b":1}}',
         ):
             self.agree(body)
             self.assertRaises(RequestFault, Document.parse, body)

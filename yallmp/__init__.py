@@ -65,7 +65,8 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.playback`: sends and shows, for ``replay``
 
 **How backends speak** (pure): :mod:`yallmp.api_types`, the table of dialects, and OpenAI's:
-:mod:`yallmp.api_types.openai`, :mod:`yallmp.api_types.openai_whole` (whole answers),
+:mod:`yallmp.api_types.openai`, :mod:`yallmp.api_types.openai_glance` (whole answers,
+checked), :mod:`yallmp.api_types.openai_whole` (whole answers, made of streams),
 :mod:`yallmp.api_types.openai_streams`, :mod:`yallmp.api_types.openai_chunks` (what streams
 mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 :mod:`yallmp.api_types.openai_rescue` (an answer that goes on with another).

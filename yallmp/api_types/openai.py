@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from zope.interface import implementer
 
+from yallmp.api_types.openai_glance import judged
 from yallmp.api_types.openai_rescue import Comparison, Continuation, prefilled
 from yallmp.api_types.openai_shapes import are_choices, error_in, exploded, usage_of
 from yallmp.api_types.openai_streams import ChoiceStream, ResponseStream
@@ -78,18 +79,7 @@ class OpenAI:
 
     def check(self, asked: Asked, body: bytes) -> Checked:
         """Whether *body* is JSON with what the endpoint promises, and no error."""
-        try:
-            value = loads(body)
-        except (ValueError, RecursionError):
-            return Checked(
-                False, "the answer is not JSON" if body.strip() else "the answer is empty"
-            )
-        if not isinstance(value, dict):
-            return Checked(False, "the answer is not a JSON object")
-        error = error_in(value)
-        if error is not None:
-            return Checked(False, "the answer carries an error", error)
-        return _promised(asked, value)
+        return judged(asked, body) or read_whole(asked, body)
 
     def assembled(self, asked: Asked, events: Sequence[ServerEvent]) -> bytes | None:
         """One answer from a stream that came unasked."""
@@ -139,6 +129,20 @@ def _enabled(text: bytes, given: dict[str, Any]) -> str:
     except DuplicateKey:
         return json.dumps({**given, "type": "enabled"})
     return apply(block.body, block.splices({"type": '"enabled"'})).decode()
+
+
+def read_whole(asked: Asked, body: bytes) -> Checked:
+    """What *body* is, all of it read."""
+    try:
+        value = loads(body)
+    except (ValueError, RecursionError):
+        return Checked(False, "the answer is not JSON" if body.strip() else "the answer is empty")
+    if not isinstance(value, dict):
+        return Checked(False, "the answer is not a JSON object")
+    error = error_in(value)
+    if error is not None:
+        return Checked(False, "the answer carries an error", error)
+    return _promised(asked, value)
 
 
 def _promised(asked: Asked, value: dict[str, Any]) -> Checked:
