@@ -217,7 +217,7 @@ class Reader:
         :raises ProxyError: it is none.
         """
         config, routes = self.registry.catalog.config, self.registry.routes
-        self.body = request.content.read() if request.content else b""
+        self.body = request.body
         admitted = admit(self.arrival.visit, config.access)
         self.key_name = admitted.key_name
         self._check_endpoint()

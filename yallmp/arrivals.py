@@ -16,11 +16,11 @@ from typing import Any
 from attrs import define, field, frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
 from yallmp.core.exchange import Begin, End, Event, HeaderPairs
 from yallmp.core.visit import Visit
+from yallmp.lazyrequest import LazyRequest
 
 #: What is kept of each part of a line that was refused, in bytes.
 _KEPT = 200
@@ -115,8 +115,8 @@ class Arrivals:
     def of(self, request: Request) -> Arrival:
         """The arrival of *request*."""
         path, _, query = request.uri.partition(b"?")
-        target = (request.method, path, query)
-        return self._made(request.channel, target, _pairs(request.requestHeaders), request)
+        headers = request.pairs if isinstance(request, LazyRequest) else _pairs(request)
+        return self._made(request.channel, (request.method, path, query), headers, request)
 
     def unfinished(self, channel: Any, line: bytes) -> Arrival:
         """
@@ -127,7 +127,7 @@ class Arrivals:
         method, _, rest = line.partition(b" ")
         path, _, query = origin_form(rest.partition(b" ")[0]).partition(b"?")
         target = (method[:_KEPT], path[:_KEPT], query[:_KEPT])
-        headers = _pairs(channel.requests[-1].requestHeaders) if channel.requests else ()
+        headers = channel.requests[-1].pairs if channel.requests else ()
         return self._made(channel, target, headers)
 
     def _made(
@@ -137,17 +137,14 @@ class Arrivals:
         headers: HeaderPairs,
         request: Request | None = None,
     ) -> Arrival:
-        method, path, query = (part.decode("utf-8", "backslashreplace") for part in target)
-        ends = ends_of(channel)
-        version = b"HTTP/1.1" if request is None else request.clientproto
-        named = by_name(headers)
-        raw_path = path if request is None else request.path.decode("latin-1")
-        visit = Visit(ends.peer, ends.local, method, raw_path, version.decode("latin-1"), named)
+        method, path, query = [part.decode("utf-8", "backslashreplace") for part in target]
+        ends, named = ends_of(channel), by_name(headers)
+        version = "HTTP/1.1" if request is None else request.clientproto.decode("latin-1")
+        raw_path = target[1].decode("latin-1")
+        visit = Visit(ends.peer, ends.local, method, raw_path, version, named)
         began, time = self.clock.seconds(), self.wall()
-        own_id = _usable_id(named)
-        return Arrival(
-            self.new_id(), began, time, ends, method, path, query, headers, visit, own_id
-        )
+        given = _usable_id(named) if "x-request-id" in named else None
+        return Arrival(self.new_id(), began, time, ends, method, path, query, headers, visit, given)
 
     def end(
         self,
@@ -176,8 +173,9 @@ def origin_form(target: bytes) -> bytes:
     return found if found.startswith(b"/") else b"/" + found
 
 
-def _pairs(headers: Headers) -> HeaderPairs:
-    return tuple((name, value) for name, values in headers.getAllRawHeaders() for value in values)
+def _pairs(request: Request) -> HeaderPairs:
+    named = request.requestHeaders.getAllRawHeaders()
+    return tuple((name, value) for name, values in named for value in values)
 
 
 def by_name(headers: HeaderPairs) -> dict[str, tuple[str, ...]]:
@@ -197,7 +195,7 @@ def _lowered(name: bytes) -> str:
 
 def _usable_id(named: Mapping[str, tuple[str, ...]]) -> str | None:
     """The first ``x-request-id`` that can be used."""
-    given = named.get("x-request-id", ())
+    given = named["x-request-id"]
     return next((text for text in given if _REQUEST_ID.fullmatch(text)), None)
 
 

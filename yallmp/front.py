@@ -8,6 +8,7 @@ API or to the administration, and tells of what neither of them tells of itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import unquote_to_bytes
 
 from twisted.web.resource import IResource, Resource
@@ -19,10 +20,12 @@ from yallmp.channel import ProxyChannel
 from yallmp.core.access import cors_headers, is_preflight
 from yallmp.core.asked import ENDPOINTS
 from yallmp.core.errors import Forbidden, ProxyError, RequestFault, error_body
+from yallmp.core.exchange import HeaderPairs
 from yallmp.core.settings import Access
 from yallmp.inbound import ProxyRequest
 from yallmp.shortcuts import Shortcuts
 
+_SERVER = (b"Server", b"yallmp")
 _RECORDED = {f"{prefix}{each.path}" for each in ENDPOINTS for prefix in ("/v1", "")}
 
 
@@ -55,20 +58,24 @@ class Front(Resource):
     def render(self, request: ProxyRequest) -> int:
         """Serve *request*."""
         arrival = request.arrival = self._arrivals.of(request)
-        request.notifyFinish().addBoth(self._over, request, arrival)
-        self._set_headers(request, arrival)
+        request.when_over(partial(self._over, request, arrival))
+        request.preset = self._headers(arrival)
         try:
             self._lead_on(request)
         except ProxyError as error:
             send_error(request, error)
         return NOT_DONE_YET
 
-    def _set_headers(self, request: ProxyRequest, arrival: Arrival) -> None:
-        request.setHeader(b"server", b"yallmp")
-        request.setHeader(b"x-request-id", (arrival.client_request_id or arrival.id).encode())
-        request.setHeader(b"x-yallmp-id", arrival.id.encode())
-        for name, value in cors_headers(arrival.visit, self._access()):
-            request.responseHeaders.addRawHeader(name, value)
+    def _headers(self, arrival: Arrival) -> HeaderPairs:
+        """What every answer has, whoever gives it."""
+        own_id = arrival.id.encode()
+        given = arrival.client_request_id
+        return (
+            _SERVER,
+            (b"X-Request-Id", own_id if given is None else given.encode()),
+            (b"X-Yallmp-Id", own_id),
+            *cors_headers(arrival.visit, self._access()),
+        )
 
     def _lead_on(self, request: ProxyRequest) -> None:
         if self._shortcuts.serve(request):
@@ -95,7 +102,7 @@ class Front(Resource):
         request.setResponseCode(204)
         request.finish()
 
-    def _over(self, _: object, request: ProxyRequest, arrival: Arrival) -> None:
+    def _over(self, request: ProxyRequest, arrival: Arrival, gone: bool) -> None:
         """Tell of a request that nobody has told of: it has only the daemon's line."""
         if not arrival.told:
             self._arrivals.tell(arrival.begin(b"", recorded=False))

@@ -201,16 +201,10 @@ class ProxyRequest(LazyRequest):
 
     def _preset(self, headers: HeaderPairs) -> HeaderPairs:
         """What was set before, without what *headers* and the framing replace."""
-        preset: Headers | None = self.__dict__.get("responseHeaders")
-        if preset is None:
-            return ()
-        replaced = {name.lower() for name, _ in headers} | _FRAMING
-        return tuple(
-            (name, value)
-            for name, values in preset.getAllRawHeaders()
-            if name.lower() not in replaced
-            for value in values
-        )
+        asked_for: Headers | None = self.__dict__.get("responseHeaders")
+        preset = self.preset if asked_for is None else _pairs(asked_for)
+        replaced = {name.lower() for name, _ in headers}
+        return tuple([pair for pair in preset if pair[0].lower() not in replaced])
 
     def _finished(self) -> None:
         self.finished = 1
@@ -243,3 +237,12 @@ class ProxyRequest(LazyRequest):
         limit = self.channel.limits.max_body_bytes
         self.requestHeaders.removeHeader(b"expect")
         self.channel.refuse(TooLarge(f"The body is larger than {limit} bytes."))
+
+
+def _pairs(headers: Headers) -> HeaderPairs:
+    return tuple(
+        (name, value)
+        for name, values in headers.getAllRawHeaders()
+        if name.lower() not in _FRAMING
+        for value in values
+    )

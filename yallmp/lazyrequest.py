@@ -26,6 +26,7 @@ class LazyRequest(Request):
 
     :ivar pairs: the fields of its head, as they came.
     :ivar body: its body.
+    :ivar preset: headers that every answer to it has, unless it has others of the same name.
     """
 
     channel: Any
@@ -33,6 +34,7 @@ class LazyRequest(Request):
     queued = False
     pairs: HeaderPairs = ()
     body: bytes = b""
+    preset: HeaderPairs = ()
     _parsePOSTFormSubmission = False  # noqa: N815
 
     def __init__(self, channel: Any) -> None:
@@ -53,15 +55,12 @@ class LazyRequest(Request):
     @cached_property
     def requestHeaders(self) -> Headers:  # type: ignore[override]  # noqa: N802
         """The fields of the head, by name."""
-        headers = Headers()
-        for name, value in self.pairs:
-            headers.addRawHeader(name, value)
-        return headers
+        return _named(self.pairs)
 
     @cached_property
     def responseHeaders(self) -> Headers:  # type: ignore[override]  # noqa: N802
         """What was set for the answer, by name."""
-        return Headers()
+        return _named(self.preset)
 
     @cached_property
     def content(self) -> BytesIO:  # type: ignore[override]
@@ -104,3 +103,10 @@ class LazyRequest(Request):
     @cached_property
     def _adapterCache(self) -> dict[str, object]:  # type: ignore[override]  # noqa: N802
         return {}
+
+
+def _named(pairs: HeaderPairs) -> Headers:
+    headers = Headers()
+    for name, value in pairs:
+        headers.addRawHeader(name, value)
+    return headers

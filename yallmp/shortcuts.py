@@ -10,10 +10,13 @@ paths) is Klein's own.
 
 from __future__ import annotations
 
+from functools import partial
+
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
-from twisted.web.server import Request
+
+from yallmp.inbound import ProxyRequest
 
 
 class Shortcuts:
@@ -32,18 +35,25 @@ class Shortcuts:
             if "<" not in rule.rule and rule.methods == {"POST"}
         }
 
-    def serve(self, request: Request) -> bool:
+    def serve(self, request: ProxyRequest) -> bool:
         """Serve *request*, if it is one for a shortcut; whether it was."""
         endpoint = self._endpoints.get(request.path)
         if endpoint is None or request.method != b"POST":
             return False
         handled: Deferred[object] = maybeDeferred(self._app.execute_endpoint, endpoint, request)
-        request.notifyFinish().addErrback(lambda _: handled.cancel())
+        if not handled.called:
+            request.when_over(partial(_left, handled))
         handled.addErrback(_failed, request)
         return True
 
 
-def _failed(failure: Failure, request: Request) -> None:
+def _left(handled: Deferred[object], gone: bool) -> None:
+    """The request is over; if its client left, so is what serves it."""
+    if gone:
+        handled.cancel()
+
+
+def _failed(failure: Failure, request: ProxyRequest) -> None:
     """A client that leaves is no failure; everything else should not be."""
     if not failure.check(CancelledError):
         request.processingFailed(failure)
