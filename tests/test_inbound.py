@@ -366,11 +366,14 @@ class PipelineTests(InboundCase):
         self.assertEqual(self.wire.value().count(b"HTTP/1.1 200 OK"), 3)
 
     def test_a_client_that_does_not_read(self) -> None:
-        """A connection that was told to pause is read again when it may go on."""
+        """It may finish what it asked for, but not ask for more before it reads."""
         request = self.ask()
         self.channel.pauseProducing()
+        self.assertEqual(self.wire.producerState, "producing")
         request.answer(200, (), b"1")
+        self.assertEqual(self.wire.producerState, "paused")
         self.channel.resumeProducing()
         self.assertEqual(self.wire.producerState, "producing")
         self.ask().answer(200, (), b"2")
+        self.assertEqual(self.wire.producerState, "producing")
         self.assertEqual(self.wire.value().count(b"HTTP/1.1 200 OK"), 2)

@@ -150,12 +150,18 @@ class ProxyChannel(SweptChannel):
         """
         if self._choked or self._dataBuffer or not self.persistent:
             super().requestDone(request)
+            self._read_no_more()
             return
         del self.requests[0]
         self._handlingRequest = False
         self.setLineMode()
         if self._savedTimeOut:
             self.setTimeout(self._savedTimeOut)
+
+    def _read_no_more(self) -> None:
+        """A client that does not read its answers may not ask for more of them, either."""
+        if self._waitingForTransport and not self._handlingRequest:
+            self._networkProducer.pauseProducing()
 
     def pauseProducing(self) -> None:
         """The client does not read."""
