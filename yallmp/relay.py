@@ -202,13 +202,13 @@ class Relay:
                 self._look_at(text, now)
         finally:
             self.heard(data)
-        if self.gate.over:
+        if not usual and self.gate.over:
             self._body.finish()  # last: whoever waits for the end goes on at once
 
     def _look_at(self, text: bytes, now: float) -> None:
         """A read that is not like all others."""
         self._follow(self.gate.feed(text), now)
-        if self.gate.begun and not self._attended:
+        if not self._attended:
             self._attend()
 
     def _follow(self, release: Release, now: float) -> None:

@@ -75,8 +75,14 @@ def usual_chunks(lines: bytes, count: int) -> list[Chunk] | None:
 
 def said_by(chunks: list[Chunk]) -> list[tuple[str, str]] | None:
     """What each of *chunks* says; ``None`` if one speaks in two fields, or all say nothing."""
-    said = [_said(chunk.choices[0]) for chunk in chunks]
-    return said if _SEVERAL not in said and any(text for _, text in said) else None
+    said, anything = [], False
+    for chunk in chunks:
+        pair = _said(chunk.choices[0])
+        if pair is _SEVERAL:
+            return None
+        said.append(pair)
+        anything = anything or pair[1] != ""
+    return said if anything else None
 
 
 #: It speaks in more than one field, whose order matters.

@@ -20,7 +20,7 @@ from attrs import define, field, frozen
 
 from yallmp.core.exchange import Usage
 from yallmp.core.problems import Problem, Reason
-from yallmp.core.sse import EventTooLargeError, Parser, ServerEvent, bearable, plain_lines
+from yallmp.core.sse import EventTooLargeError, Parser, ServerEvent, bearable
 from yallmp.core.transcript import Transcript
 
 #: Without content so far, this much commits all the same; bytes.
@@ -173,9 +173,11 @@ class Gate:
         """
         if not self.committed or self.over:
             return b""
-        events = self._parser.plainly(data)
-        plain = plain_lines(events)
-        if plain is None or not self.inspector.follow(*plain):
+        plain = self._parser.plain(data)
+        if plain is None:
+            return b""
+        events, lines, count = plain
+        if not self.inspector.follow(lines, count):
             return b""
         self._parser.skip(events, data)
         return events

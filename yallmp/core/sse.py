@@ -75,24 +75,29 @@ class Parser:
             raise EventTooLargeError(f"an event is larger than {self._limit} bytes")
         return events
 
-    def plainly(self, data: bytes) -> bytes:
+    def plain(self, data: bytes) -> Plain | None:
         """
-        The events that *data* completes, as they came, if they may all be plain ones.
+        The events that *data* completes, if all of them are plain ones.
 
-        Nothing is taken yet: whoever finds that they are (:func:`plain_lines`) says so with
-        :meth:`skip`, everyone else feeds *data*.  Empty where an event is complete only
-        for those who know other line ends, or where too much would be pending.
+        Nothing is taken yet: whoever is done with them says so with :meth:`skip`, everyone else
+        feeds *data*.  ``None`` also where other line ends may complete an event, or where too
+        much would be pending.
         """
+        if b"\r" in data:
+            return None
+        if data.endswith(b"}\n\n") and not self._pending:
+            return plain(data)
         end = data.rfind(b"\n\n") + 2
-        if end < 2 or b"\r" in data or len(data) - end > self._limit:
-            return b""
-        return bytes(self._pending) + data[:end] if self._pending else data[:end]
+        if end < 2 or len(data) - end > self._limit:
+            return None
+        return plain(bytes(self._pending) + data[:end])
 
     def skip(self, events: bytes, data: bytes) -> None:
         """Take *data*, whose *events* are done with already."""
-        rest = len(self._pending) + len(data) - len(events)
-        self._pending[:] = data[len(data) - rest :]
-        self._seen = 0
+        if events is not data:
+            rest = len(self._pending) + len(data) - len(events)
+            self._pending[:] = data[len(data) - rest :]
+            self._seen = 0
 
     def close(self) -> list[ServerEvent]:
         """
@@ -130,9 +135,13 @@ def _event(raw: bytes, text: bytes) -> ServerEvent:
     return ServerEvent(raw, b"\n".join(data) if data else None, name)
 
 
-def plain_lines(events: bytes) -> tuple[bytes, int] | None:
+#: Events as they came, the data of each in a line, and how many there are.
+Plain = tuple[bytes, bytes, int]
+
+
+def plain(events: bytes) -> Plain | None:
     """
-    The data of *events*, a line for each, and their number, if all of them are plain.
+    *events* with the data of each in a line, if all of them are plain.
 
     A plain event is one line, ``data: {…}``, and the empty line, ended with LF.  Each line
     begins with a brace and ends with one, so that a JSON value cannot go over from one to the
@@ -142,11 +151,11 @@ def plain_lines(events: bytes) -> tuple[bytes, int] | None:
         return None
     ends = events.count(b"\n")
     if ends == 2:
-        return events[6:-2], 1
+        return events, events[6:-2], 1
     count = ends // 2
     if ends % 2 or events.count(b"}\n\ndata: {") != count - 1:
         return None
-    return events[6:-2].replace(b"\n\ndata: ", b"\n"), count
+    return events, events[6:-2].replace(b"\n\ndata: ", b"\n"), count
 
 
 def bearable(event: ServerEvent) -> bytes:
