@@ -19,7 +19,8 @@ from yallmp.api_types import API_TYPES
 from yallmp.core.asked import ENDPOINTS, Asked, Endpoint, understand
 from yallmp.core.backend import Backend
 from yallmp.core.errors import BackendFault
-from yallmp.core.gate import Checked, Gate, Seen
+from yallmp.core.gate import Gate
+from yallmp.core.inspector import Checked, Seen
 from yallmp.core.jsonbody import Document, apply
 from yallmp.core.problems import Problem, Reason
 from yallmp.core.sse import Parser, ServerEvent, event_bytes

@@ -15,7 +15,8 @@ from openai._streaming import SSEDecoder
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.api_types.openai_streams import ChoiceStream, ResponseStream
-from yallmp.core.gate import HELD_MAX, Gate, Inspector, Release
+from yallmp.core.gate import HELD_MAX, Gate, Release
+from yallmp.core.inspector import Inspector
 from yallmp.core.problems import Problem, Reason, answer_problem
 from yallmp.core.sse import Parser, bearable
 

@@ -37,7 +37,8 @@ LAYERS: list[list[str]] = [
     [
         "core.access", "core.answerhead", "core.asked", "core.breaker", "core.call", "core.catalog",
         "core.curl",
-        "core.failures", "core.gate", "core.headers", "core.inflate", "core.jsonbody",
+        "core.failures", "core.gate", "core.headers", "core.inflate", "core.inspector",
+        "core.jsonbody",
         "core.lastword", "core.problems", "core.recalled", "core.record", "core.recorded",
         "core.recordtext",
         "core.registration", "core.registry", "core.replies", "core.requesthead", "core.rescue",

@@ -32,7 +32,8 @@ from yallmp.core.asked import (
 from yallmp.core.backend import Backend
 from yallmp.core.errors import BackendFault
 from yallmp.core.exchange import Usage
-from yallmp.core.gate import Checked, Gate, Kind
+from yallmp.core.gate import Gate
+from yallmp.core.inspector import Checked, Kind
 from yallmp.core.jsonbody import Document, apply
 from yallmp.core.problems import Problem, Reason
 from yallmp.core.sse import Parser, ServerEvent

@@ -8,7 +8,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
-from attrs import frozen
+from attrs import asdict, define, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.test_gate import DONE, POOL, ROLE, STOP, USAGE, chunk, data, gate, said
 from yallmp.api_types.openai_streams import ChoiceStream
 from yallmp.core.gate import Gate
+from yallmp.core.inspector import Seen
+from yallmp.core.sse import ServerEvent
 from yallmp.core.transcript import MOST
 
 #: What a stream mostly consists of, in the ways that backends write it.
@@ -99,27 +101,52 @@ class Found:
     problem: Any
     done: bool
     dropped: int
-    inspector: ChoiceStream
+    inspector: dict[str, Any]
     texts: dict[str, str]
-    contents: tuple[bool, ...]
+    flags: tuple[tuple[bool, bool], ...]
 
 
-def begun(choices: int = 1, limit: int = 1 << 20) -> Gate:
+class Careful(ChoiceStream):
+    """Looks at each event by itself."""
+
+    def follow(self, lines: bytes, count: int) -> bool:
+        """Nothing is beyond doubt."""
+        return False
+
+
+@define
+class Counting(ChoiceStream):
+    """
+    Counts what it has to look at by itself.
+
+    :ivar times: how often.
+    """
+
+    times: int = 0
+
+    def see(self, event: ServerEvent) -> Seen:
+        """Look and count."""
+        self.times += 1
+        return ChoiceStream.see(self, event)
+
+
+def begun(choices: int = 1, limit: int = 1 << 20, kind: Any = ChoiceStream) -> Gate:
     """A gate that is open: content has come, without an id."""
-    made = gate(ChoiceStream(choices), limit)
+    made = gate(kind(choices), limit)
     made.feed(data({"choices": [{"index": 0, "delta": {"content": "first"}}]}))
     return made
 
 
-def follow(made: Gate, parts: list[bytes], *, fast: bool) -> Found:
+def follow(made: Gate, parts: list[bytes]) -> Found:
     """What *made* makes of *parts*, taking the fast way where it can."""
     problem, done, dropped = None, False, 0
-    sent, contents = [], []
+    sent, flags = [], []
     for part in parts:
-        usual = made.pass_usual(part) if fast else b""
+        usual = made.pass_usual(part)
         release = None if usual else made.feed(part)
         sent.append(usual if release is None else release.data)
-        contents.append(release is None or release.content)
+        alive = (True, True) if release is None else (release.alive, release.content)
+        flags.append(alive)
         if release is not None:
             problem, dropped = problem or release.problem, dropped + release.dropped
             done = done or release.done
@@ -131,7 +158,7 @@ def follow(made: Gate, parts: list[bytes], *, fast: bool) -> Found:
     inspector.transcript._size = 0
     return Found(
         (*sent, end.data), problem or end.problem, done or end.done, dropped + end.dropped,
-        inspector, texts, tuple(contents),
+        asdict(inspector), texts, tuple(flags),
     )  # fmt: skip
 
 
@@ -146,8 +173,8 @@ class SameTests(SynchronousTestCase):
 
     def assert_same(self, parts: list[bytes], choices: int = 1, limit: int = 1 << 20) -> None:
         """All that *parts* come to is the same both ways."""
-        slow = follow(begun(choices, limit), parts, fast=False)
-        self.assertEqual(follow(begun(choices, limit), parts, fast=True), slow, parts)
+        slow = follow(begun(choices, limit, Careful), parts)
+        self.assertEqual(follow(begun(choices, limit), parts), slow, parts)
 
     def test_each_event(self) -> None:
         """Alone, and between others."""
@@ -161,6 +188,16 @@ class SameTests(SynchronousTestCase):
     def test_split_anywhere(self, stream: bytes, cuts: list[int], choices: int) -> None:
         """Whatever comes, however it comes."""
         self.assert_same(cut(stream, cuts), choices)
+
+    @settings(max_examples=200)
+    @given(st.lists(st.tuples(EVENTS, st.integers(1, 40)), max_size=6), CUTS)
+    def test_many_in_a_read(self, events: list[tuple[bytes, int]], cuts: list[int]) -> None:
+        """Runs of the same; also before anything is known of the stream."""
+        stream = b"".join(event * times for event, times in events)
+        self.assert_same(cut(stream, cuts))
+        for parts in ([stream], [ROLE + stream], cut(stream, cuts)):
+            slow, fast = follow(gate(Careful()), parts), follow(gate(ChoiceStream()), parts)
+            self.assertEqual(fast, slow, parts)
 
     @settings(max_examples=300)
     @given(STREAMS, st.lists(st.tuples(st.integers(0, 2000), GRIT), max_size=4), CUTS)
@@ -218,6 +255,14 @@ class FastTests(SynchronousTestCase):
         """Not even its bytes are copied."""
         read = said("a") + said("b")
         self.assertIs(begun().pass_usual(read), read)
+
+    def test_what_lies_between_others(self) -> None:
+        """Of a long read only a few events are looked at by themselves."""
+        for unusual in (STOP, USAGE, b": ping\n\n", said("a").replace(b"\n", b"\r\n")):
+            counting = Counting()
+            read = ROLE + said("x") * 300 + unusual + said("y") * 300 + DONE
+            self.assertTrue(gate(counting).feed(read).content)
+            self.assertLess(counting.times, 60, unusual)
 
     def test_an_event_in_two_reads(self) -> None:
         """The half of one waits, and goes on with its rest, still the fast way."""

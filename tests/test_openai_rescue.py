@@ -15,7 +15,7 @@ from tests.test_rescue import asked, said
 from yallmp.api_types import API_TYPES
 from yallmp.core.asked import CHAT, COMPLETIONS, RESPONSES, is_bound
 from yallmp.core.backend import Backend
-from yallmp.core.gate import Kind, Seen
+from yallmp.core.inspector import Kind, Seen
 from yallmp.core.jsonbody import Document, apply
 from yallmp.core.sse import Parser, ServerEvent
 from yallmp.core.transcript import Transcript

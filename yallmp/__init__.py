@@ -78,7 +78,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.told` (what went wrong), :mod:`yallmp.core.lastword` (which of it is told),
   :mod:`yallmp.core.tableview` and :mod:`yallmp.core.tablewords` (the table as ``check`` shows it),
   :mod:`yallmp.core.routing`, :mod:`yallmp.core.breaker` (who rests), :mod:`yallmp.core.retries`
-  (no storms), :mod:`yallmp.core.gate` (what of a stream may go on),
+  (no storms), :mod:`yallmp.core.gate` (what of a stream may go on) and
+  :mod:`yallmp.core.inspector` (what its events are),
   :mod:`yallmp.core.transcript` (what a client has had of it), :mod:`yallmp.core.rescue` and
   :mod:`yallmp.core.seam` (how another answer goes on with it), :mod:`yallmp.core.replies` and
   :mod:`yallmp.core.telling` (what the client is told)

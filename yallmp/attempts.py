@@ -22,9 +22,10 @@ from yallmp.bodies import collected
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call, Delivered
 from yallmp.core.exchange import HeaderPairs
-from yallmp.core.gate import Gate, Inspector
+from yallmp.core.gate import Gate
 from yallmp.core.headers import for_backend, media_type
 from yallmp.core.inflate import decoder
+from yallmp.core.inspector import Inspector
 from yallmp.core.jsonbody import apply
 from yallmp.core.problems import AttemptFailed, Problem, Reason, answer_problem, status_problem
 from yallmp.core.seam import Seam

@@ -10,7 +10,8 @@ from typing import Any
 from yallmp.api_types import API_TYPES
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call
-from yallmp.core.gate import HELD_MAX, Gate, Inspector
+from yallmp.core.gate import HELD_MAX, Gate
+from yallmp.core.inspector import Inspector
 from yallmp.core.problems import Problem
 from yallmp.core.rescue import may_ever_rescue
 from yallmp.core.seam import Seam

@@ -12,7 +12,7 @@ from yallmp.core.asked import Asked
 from yallmp.core.backend import Backend
 from yallmp.core.errors import ProxyError
 from yallmp.core.exchange import Splice
-from yallmp.core.gate import Checked, Inspector
+from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.sse import ServerEvent
 from yallmp.core.transcript import Transcript
 

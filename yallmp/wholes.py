@@ -12,7 +12,8 @@ from typing import Any
 
 from yallmp.core.asked import Asked
 from yallmp.core.exchange import HeaderPairs
-from yallmp.core.gate import Checked, Gate
+from yallmp.core.gate import Gate
+from yallmp.core.inspector import Checked
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.core.sse import Parser
 from yallmp.interfaces import IApiType

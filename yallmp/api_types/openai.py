@@ -27,7 +27,7 @@ from yallmp.core.backend import Backend
 from yallmp.core.digits import loads
 from yallmp.core.errors import DuplicateKey, ProxyError, error_object
 from yallmp.core.exchange import Splice
-from yallmp.core.gate import Checked, Inspector
+from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.jsonbody import Document, apply
 from yallmp.core.sse import ServerEvent, event_bytes
 from yallmp.core.transcript import Transcript

@@ -26,7 +26,7 @@ from yallmp.core.asked import (
     RESPONSES,
     Asked,
 )
-from yallmp.core.gate import Checked
+from yallmp.core.inspector import Checked
 
 
 class _Object(Struct, gc=False):

@@ -18,7 +18,7 @@ from yallmp.api_types.openai_streams import ChoiceStream, said_in, value_of
 from yallmp.core.asked import Asked
 from yallmp.core.backend import Backend
 from yallmp.core.exchange import Splice, Usage
-from yallmp.core.gate import Kind, Seen
+from yallmp.core.inspector import Kind, Seen
 from yallmp.core.rescue import Agreement, Repetition, Said
 from yallmp.core.sse import ServerEvent, event_bytes
 from yallmp.core.transcript import Transcript

@@ -17,7 +17,7 @@ from yallmp.api_types.openai_chunks import Chunk, said_by, usual_chunks
 from yallmp.api_types.openai_shapes import error_in, usage_of
 from yallmp.core.digits import loads
 from yallmp.core.exchange import Usage
-from yallmp.core.gate import Kind, Seen
+from yallmp.core.inspector import Kind, Seen
 from yallmp.core.sse import ServerEvent, event_bytes
 from yallmp.core.transcript import Transcript
 

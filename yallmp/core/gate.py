@@ -7,105 +7,25 @@ bytes of one read leave together, an event that is still incomplete waits for it
 so that whatever breaks the stream never leaves half an event at the client.
 
 What an event means is the api type's affair: its inspector says what it has seen
-(:class:`Seen`), the :class:`Gate` decides what follows.
+(:mod:`yallmp.core.inspector`), the :class:`Gate` decides what follows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from yallmp.core.exchange import Usage
+from yallmp.core.inspector import Inspector, Kind, Seen
 from yallmp.core.problems import Problem, Reason
 from yallmp.core.sse import EventTooLargeError, Parser, ServerEvent, bearable
-from yallmp.core.transcript import Transcript
 
 #: Without content so far, this much commits all the same; bytes.
 HELD_MAX = 64 * 1024
-
+#: In steps of so many bytes usual events are looked for among others.
+FEW = 512
 _DIVERGED = Problem(Reason.DIVERGED, "the answer differs from what the client has of the first one")
-
-
-class Kind(Enum):
-    """What an event is to the gate."""
-
-    EMPTY = "empty"
-    CONTENT = "content"
-    DONE = "done"
-    ERROR = "error"
-    MALFORMED = "malformed"
-    DIFFERENT = "different"
-
-
-@frozen
-class Seen:
-    """
-    What an inspector saw in an event.
-
-    ``error`` is the backend's error object; ``harmless`` tells that a malformed event
-    cannot have carried content.  ``instead`` are the bytes to pass on in place of the
-    event's own (``None``: those), where an answer goes on with what another began.
-    """
-
-    kind: Kind
-    error: Any = None
-    harmless: bool = False
-    instead: bytes | None = None
-
-
-@frozen
-class Checked:
-    """What a whole answer is; ``error`` is an error object inside it, if it has one."""
-
-    ok: bool
-    message: str = ""
-    error: Any = None
-    finish_reason: str | None = None
-    usage: Usage | None = None
-
-
-class Inspector(Protocol):
-    """
-    Looks at one streamed answer, event by event, and knows how far it is.
-
-    Stateful and pure; an api type makes one for each attempt.
-    """
-
-    @property
-    def finished(self) -> bool:
-        """Whether the formal end, if it comes now, ends a whole answer."""
-
-    @property
-    def expects_no_more(self) -> bool:
-        """Whether the answer is whole even if its formal end never comes."""
-
-    @property
-    def finish_reason(self) -> str | None:
-        """The last finish reason that was seen."""
-
-    @property
-    def usage(self) -> Usage | None:
-        """The token usage that was told."""
-
-    @property
-    def closing(self) -> bytes:
-        """The formal end, for a backend that leaves it out."""
-
-    @property
-    def transcript(self) -> Transcript:
-        """What was said so far, for whoever has to go on from there."""
-
-    def see(self, event: ServerEvent) -> Seen:
-        """What *event* is."""
-
-    def follow(self, lines: bytes, count: int) -> bool:
-        """
-        Take note of *count* events at once, whose data are *lines*, if it is beyond doubt
-        that together they are content to be passed on as it is; otherwise do nothing.
-        """
 
 
 @define
@@ -156,13 +76,36 @@ class Gate:
 
     def feed(self, data: bytes) -> Release:
         """What may go on now that *data* has come."""
-        if self.over:
-            return Release()
+        release, out = Release(), bytearray()
+        if not self.over:
+            self._sift(data, out, release)
+        release.data = bytes(out) + release.data
+        return release
+
+    def _sift(self, data: bytes, out: bytearray, release: Release) -> None:
+        """Pass usual events on in ever larger pieces; look closely at what is between them."""
+        at, step, doubt = 0, FEW, FEW
+        while at < len(data) and not self.over:
+            piece = data[at : _behind(data, at + step)]
+            usual = self.pass_usual(piece)
+            if usual:
+                out += usual
+                release.alive = release.content = True
+                at, step, doubt = at + len(piece), 2 * step, FEW
+            elif step > FEW:
+                step = FEW
+            else:
+                piece = data[at : _behind(data, at + doubt)]
+                self._look_closely(piece, out, release)
+                at, doubt = at + len(piece), 2 * doubt
+
+    def _look_closely(self, data: bytes, out: bytearray, release: Release) -> None:
         try:
             events = self._parser.feed(data)
         except EventTooLargeError as error:
-            return self._broken(Release(), Problem(Reason.INVALID, str(error)))
-        return self._follow(events)
+            self._broken(release, Problem(Reason.INVALID, str(error)))
+        else:
+            self._follow(events, out, release)
 
     def pass_usual(self, data: bytes) -> bytes:
         """
@@ -184,7 +127,9 @@ class Gate:
 
     def end(self) -> Release:
         """What follows from the body's clean end."""
-        release = Release() if self.over else self._follow(self._parser.close())
+        release, out = Release(), bytearray()
+        self._follow([] if self.over else self._parser.close(), out, release)
+        release.data = bytes(out) + release.data
         if self.over:
             return release
         if self.inspector.expects_no_more:
@@ -201,15 +146,11 @@ class Gate:
             return Problem(Reason.INCOMPLETE, message, code="upstream_incomplete")
         return Problem(Reason.INVALID, "the stream ended without content")
 
-    def _follow(self, events: list[ServerEvent]) -> Release:
-        release = Release()
-        out = bytearray()
+    def _follow(self, events: list[ServerEvent], out: bytearray, release: Release) -> None:
         for event in events:
             if self.over:
                 break
             self._one(event, self.inspector.see(event), out, release)
-        release.data = bytes(out) + release.data
-        return release
 
     def _one(self, event: ServerEvent, seen: Seen, out: bytearray, release: Release) -> None:
         if seen.kind is Kind.ERROR:
@@ -288,3 +229,9 @@ class Gate:
         release.done = True
         self.over = True
         return release
+
+
+def _behind(data: bytes, at: int) -> int:
+    """Where the event ends that goes on at *at*."""
+    end = data.find(b"\n\n", at)
+    return len(data) if end < 0 else end + 2
