@@ -15,7 +15,7 @@ from yallmp.api_types.openai import OpenAI, read_whole
 from yallmp.api_types.openai_glance import judged
 from yallmp.core.asked import CHAT, ENDPOINTS, RESPONSES, Asked, Endpoint, understand
 from yallmp.core.exchange import Usage
-from yallmp.core.gate import Checked
+from yallmp.core.inspector import Checked
 from yallmp.core.jsonbody import Document
 
 OPENAI = OpenAI()
