@@ -15,7 +15,7 @@ from yallmp.core import jsonbody
 from yallmp.core.errors import DuplicateKey, InvalidJSON, RequestFault
 from yallmp.core.jsonbody import Document, apply
 from yallmp.core.jsontext import MAX_DEPTH, places_in, value_of
-from yallmp.core.nesting import has_brackets, is_deeper, looks_deeper
+from yallmp.core.nesting import is_deeper, looks_deeper
 
 KEYS = st.sampled_from(["model", "thinking", "n", "é", "a\n", "messages", "x"])
 VALUES = st.recursive(
@@ -316,13 +316,6 @@ class NestingTests(SynchronousTestCase):
             deeper = levels(value) > limit
             self.assertEqual(is_deeper(text, limit, cuts), deeper)
             self.assertEqual(looks_deeper(text, limit), deeper)
-
-    @given(st.binary(max_size=50), st.integers(0, 10), st.sampled_from([0, 5000]))
-    def test_brackets(self, body: bytes, most: int, length: int) -> None:
-        """Counted up to the limit, in short bodies and in long ones."""
-        body = body + b"x" * length + b"[a{"
-        found = body.count(b"[") + body.count(b"{")
-        self.assertEqual(has_brackets(body, most), found > most)
 
     def test_a_deep_place_anywhere(self) -> None:
         """One place that is too deep is found among many that are not."""

@@ -29,7 +29,7 @@ LAYERS: list[list[str]] = [
         "core.addresses", "core.backlog", "core.digits", "core.errors", "core.escapes",
         "core.frames", "core.jsontext", "core.maskers", "core.masking", "core.nesting",
         "core.recordframe", "core.retention",
-        "core.secretnames", "core.sse", "core.told", "core.transcript",
+        "core.search", "core.secretnames", "core.sse", "core.told", "core.transcript",
     ],
     # The values that the parts share.
     ["core.backend", "core.exchange", "core.settings"],

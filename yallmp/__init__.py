@@ -86,7 +86,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 - requests and answers: :mod:`yallmp.core.requesthead`, :mod:`yallmp.core.answerhead`,
   :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,
   :mod:`yallmp.core.jsonbody` (in the quick way), :mod:`yallmp.core.jsontext` (in the patient
-  one), :mod:`yallmp.core.nesting`, :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
+  one), :mod:`yallmp.core.nesting`, :mod:`yallmp.core.search` (in long bodies),
+  :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
   :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`
 - who may do what: :mod:`yallmp.core.access`, :mod:`yallmp.core.visit`,
   :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`

@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from yallmp.core.errors import MissingParameter, RequestFault
 from yallmp.core.jsonbody import Document
+from yallmp.core.search import has_word
 
 #: Ids of what one provider keeps, wherever they stand; never inside a text (there the
 #: quotation marks are escaped) or as a name in a schema (there no text follows).
@@ -22,8 +23,6 @@ _IDS = re.compile(
     rb'"(?:file_id|container_id|container)"\s*:\s*"[^"]'
     rb'|"(?:file_ids|vector_store_ids)"\s*:\s*\[\s*"'
 )
-#: So many underscores are looked at one by one.
-_FEW = 50
 #: Members that may bind a request.
 _BINDING = ("previous_response_id", "conversation", "background", "store")
 
@@ -117,21 +116,8 @@ def _binds(get: Callable[[str], Any]) -> bool:
 
 
 def _names_ids(body: bytes) -> bool:
-    return (b'container"' in body or _has_id(body)) and _IDS.search(body) is not None
-
-
-def _has_id(body: bytes) -> bool:
-    """
-    Whether ``_id`` stands in *body*.
-
-    From one underscore to the next: a byte is found much faster than a word.
-    """
-    at = body.find(b"_")
-    for _ in range(_FEW):
-        if at < 0 or body.startswith(b"id", at + 1):
-            return at >= 0
-        at = body.find(b"_", at + 1)
-    return body.find(b"_id", max(at, 0)) >= 0
+    hinted = has_word(body, b'container"', 9) or has_word(body, b"_id", 0)
+    return hinted and _IDS.search(body) is not None
 
 
 def _check_list(document: Document, name: str) -> None:

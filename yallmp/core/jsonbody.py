@@ -33,7 +33,8 @@ from msgspec.json import Decoder
 
 from yallmp.core.exchange import Splice
 from yallmp.core.jsontext import MAX_DEPTH, MAX_MEMBERS, Place, places_in, value_of
-from yallmp.core.nesting import has_brackets, is_deeper
+from yallmp.core.nesting import is_deeper
+from yallmp.core.search import has_brackets
 
 #: Up to a member's value: what divides it from the one before, its key, and the colon.
 _HEAD = re.compile(rb'[ \t\n\r]*(?:,[ \t\n\r]*)?"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*')
@@ -191,13 +192,14 @@ def _is_deep(members: dict[str, Raw]) -> bool:
 def _walked(body: bytes, at: int, members: dict[str, Raw]) -> dict[str, Place] | None:
     """Where *members* stand, if there are no others."""
     places = {}
+    view = memoryview(body)
     for key, value in members.items():
         head = _HEAD.match(body, at)
         if head is None:
             return None
         start = head.end()
-        if not body.startswith(bytes(value), start):
-            return None
         at = start + len(value)
+        if Raw(view[start:at]) != value:
+            return None
         places[key] = (start, at)
     return places if _TAIL.match(body, at) else None

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 from yallmp.core.digits import Decoder
 from yallmp.core.errors import DuplicateKey, InvalidJSON
-from yallmp.core.nesting import has_brackets, looks_deeper
+from yallmp.core.nesting import looks_deeper
+from yallmp.core.search import has_brackets
 
 MAX_DEPTH = 64
 #: Top-level keys; no API has as many.

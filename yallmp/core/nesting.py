@@ -16,6 +16,8 @@ from itertools import chain
 from msgspec import Raw, ValidationError
 from msgspec.json import Decoder
 
+from yallmp.core.search import has_brackets
+
 _ALIKE = bytes.maketrans(b"{}", b"[]")
 _OTHER = re.compile(rb"[^\[\]]+")
 #: A string, also one that never ends: every text is read once, from front to back.
@@ -23,29 +25,8 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _ITEMS = Decoder(list[Raw])
 _OBJECTS = Decoder(list[dict[str, Raw]])
 _VALUES = Decoder(dict[str, Raw])
-#: Bytes that are counted in less time than it takes to look for some of them.
-_SHORT = 4096
 #: So many levels are cut into items; each means to read what is below it once more.
 _CUTS = 6
-
-
-def has_brackets(body: bytes, more_than: int) -> bool:
-    """
-    Whether so many opening brackets stand in *body*, in texts or not.
-
-    In a long body from one to the next: a byte is found much faster than all are counted.
-    """
-    if len(body) < _SHORT:
-        return body.count(b"[") + body.count(b"{") > more_than
-    found = 0
-    for bracket in (b"[", b"{"):
-        at = body.find(bracket)
-        while at >= 0:
-            found += 1
-            if found > more_than:
-                return True
-            at = body.find(bracket, at + 1)
-    return False
 
 
 def is_deeper(value: bytes, most: int, cuts: int = _CUTS) -> bool:

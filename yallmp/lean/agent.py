@@ -59,7 +59,7 @@ class LeanAgent:
         """The same with its parts as they are."""
         try:
             to = parsed(url)
-            data = head_of_request(method, to, pairs, len(body)) + body
+            data = head_of_request(method, to, pairs, len(body)), body
         except (Unsendable, ValueError):
             return fail()
         waiting = None if self.fresh else self.pool.take(to.key)
@@ -67,9 +67,9 @@ class LeanAgent:
             return self._sent(waiting, data)
         return self.pool.connect(to.key, self.endpoint_for(to.uri)).addCallback(self._sent, data)
 
-    def _sent(self, connection: Connection, data: bytes) -> Deferred[IResponse]:
+    def _sent(self, connection: Connection, data: tuple[bytes, bytes]) -> Deferred[IResponse]:
         self.took(connection)
-        return connection.request(data)
+        return connection.request(*data)
 
 
 @frozen

@@ -19,6 +19,8 @@ from twisted.web.iweb import IResponse
 from yallmp.lean.parser import AnswerParser, NotHTTP
 from yallmp.lean.response import BodyTransport, LeanResponse
 
+#: A larger body is not copied to stand in one piece with its head.
+JOINED = 64 * 1024
 _DONE = Failure(ResponseDone())
 
 
@@ -43,11 +45,14 @@ class Connection(Protocol):
         self.lost = False
         self.holder: Any = None
 
-    def request(self, data: bytes) -> Deferred[IResponse]:
-        """Send *data*, a whole request; fires when the answer's head is there."""
+    def request(self, head: bytes, body: bytes = b"") -> Deferred[IResponse]:
+        """Send a whole request; fires when the answer's head is there."""
         self._parser, self._response, self._heard = AnswerParser(), None, False
         self._wanted = Deferred(self._abandon)
-        ITCPTransport(self.transport).write(data)
+        if len(body) > JOINED:
+            ITCPTransport(self.transport).writeSequence((head, body))
+        else:
+            ITCPTransport(self.transport).write(head + body)
         return self._wanted
 
     def dataReceived(self, data: bytes) -> None:
