@@ -119,7 +119,7 @@ model_list:
       api_key: bench-upstream-key
 general_settings:
   api_keys: [bench-client-key]
-  server: {host: 127.0.0.1, port: @PORT@}
+  server: {host: 127.0.0.1, port: @PORT@, workers: WORKERS}
 logging:
   directory: @FOLDER@/logs
   requests: "REQUESTS"
@@ -133,9 +133,10 @@ def nginx() -> Contender:
     return Contender(BASE, words, {"nginx.conf": NGINX})
 
 
-def yallmp(name: str, requests: str, level: str) -> Contender:
+def yallmp(name: str, requests: str, level: str, workers: int = 1) -> Contender:
     """yallmp from this source tree, as a client with a key finds it."""
     text = YALLMP.replace("REQUESTS", requests).replace("LEVEL", level)
+    text = text.replace("WORKERS", str(workers))
     return Contender(
         name,
         ("@PYTHON@", "-m", "yallmp", "-c", "@FOLDER@/yallmp.yaml"),
@@ -146,14 +147,19 @@ def yallmp(name: str, requests: str, level: str) -> Contender:
     )
 
 
+#: Those that run only when they are named: they answer a question of their own.
+NAMED_ONLY = {"yallmp-2"}
+
+
 def built_in() -> dict[str, Contender]:
-    """Those who run unless the user names others, in the order of the tables."""
+    """Those that are described here, in the order of the tables."""
     known = (
         Contender(DIRECT),
         nginx(),
         yallmp("yallmp", "on", "info"),
         yallmp("yallmp-errors", "errors", "info"),
         yallmp("yallmp-off", "off", "warn"),
+        yallmp("yallmp-2", "on", "info", workers=2),
     )
     return {contender.name: contender for contender in known}
 
@@ -211,5 +217,5 @@ def chosen(names: list[str], known: Mapping[str, Contender]) -> list[Contender]:
     for name in names:
         if name not in known:
             raise Unusable(f'there is no contender "{name}"; known are: {", ".join(known)}')
-    wanted = {DIRECT, *(names or built_in())}
+    wanted = {DIRECT, *(names or set(built_in()) - NAMED_ONLY)}
     return [contender for name, contender in known.items() if name in wanted]

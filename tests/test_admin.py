@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from attrs import evolve
 from treq.testing import StubTreq
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,9 +16,10 @@ from twisted.web.resource import IResource, Resource
 from yallmp.admin import MAX_BODY, AdminAPI
 from yallmp.arrivals import Arrivals, Ends
 from yallmp.core.backend import Backend
+from yallmp.core.changes import Change, Made
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Fallbacks, Key, Server
-from yallmp.persistence import Persistence
+from yallmp.persistence import Alone, Persistence
 
 URL = "http://127.0.0.1:8000/admin/models"
 ADMIN = "admin-key-0123456789"
@@ -68,7 +70,7 @@ class AdminCase(SynchronousTestCase):
 
     def admin_of(self, persistence: Persistence) -> AdminAPI:
         """The administration, at some time of day."""
-        return AdminAPI(self.registry, self.clock, lambda: 1234.5, persistence)
+        return AdminAPI(self.registry, self.clock, lambda: 1234.5, Alone(persistence))
 
     def configure(self, **fields: Any) -> None:
         """Put a configuration with these fields in force, as if started with it."""
@@ -161,6 +163,18 @@ class RegisteringTests(AdminCase):
         answer = self.post(name="c", api_base=BASE)
         self.assertIn("No space left", answer["warnings"][0])
         self.assertEqual(len(self.registry.catalog.group("c")), 1)
+
+    def test_workers_that_are_behind(self) -> None:
+        """The change is in force here, and whoever asked is told where it may not be yet."""
+
+        class Behind(Alone):
+            async def make(self, change: Change) -> Made:
+                return evolve(await super().make(change), behind=2)
+
+        behind = Behind(Persistence(self.registry))
+        self.admin = AdminAPI(self.registry, self.clock, lambda: 1234.5, behind)
+        answer = self.post(name="c", api_base=BASE)
+        self.assertEqual(answer["warnings"], ["Workers that have not confirmed this yet: 2."])
 
 
 class ListingTests(AdminCase):

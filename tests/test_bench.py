@@ -187,12 +187,15 @@ class ContenderTests(SynchronousTestCase):
         self.assertIn("known are: direct, nginx", str(error))
 
     def test_yallmp_is_configured_as_it_says(self) -> None:
-        """The three yallmps differ in their logs only, and the first is checked for its logs."""
+        """The yallmps differ in one thing each, and those that log are checked for it."""
         known = contenders.built_in()
         self.assertIn('requests: "on"', known["yallmp"].files["yallmp.yaml"])
         self.assertIn('requests: "errors"', known["yallmp-errors"].files["yallmp.yaml"])
         self.assertIn('requests: "off"', known["yallmp-off"].files["yallmp.yaml"])
         self.assertEqual([bool(known[n].records) for n in ("yallmp", "yallmp-off")], [True, False])
+        one, two = (known[name].files["yallmp.yaml"] for name in ("yallmp", "yallmp-2"))
+        self.assertEqual(one.replace("workers: 1", "workers: 2"), two)
+        self.assertNotIn("yallmp-2", [who.name for who in contenders.chosen([], known)])
 
 
 class MachineTests(SynchronousTestCase):

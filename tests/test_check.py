@@ -124,6 +124,15 @@ best is another name for gpt""",
         listen = Config(server=Server(listen="systemd:domain=INET:index=0"))
         self.assertIn("listens on systemd:domain=INET:index=0", text(listen))
 
+    def test_workers(self) -> None:
+        """Their number is told where it is worth a word."""
+        for workers, words in (
+            (1, "listens on 127.0.0.1:8000 and writes"),
+            (3, "listens on 127.0.0.1:8000 with 3 workers and writes"),
+            (0, "listens on 127.0.0.1:8000 with a worker for each core and writes"),
+        ):
+            self.assertIn(words, text(Config(server=Server(workers=workers))))
+
     def test_strict(self) -> None:
         """A warning is a problem; a note is none."""
         self.assertIn("1 warning, and --strict allows none", text(FULL, strict=True))

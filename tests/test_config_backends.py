@@ -284,11 +284,25 @@ class MistakeTests(SynchronousTestCase):
             )
 
     def test_workers(self) -> None:
-        """One process is what there is."""
+        """A number, or one for each core."""
         text = entry(BASE) + "general_settings: {server: {workers: %s}}\n"
-        self.assertEqual(problems(text % 1), [])
-        for workers in (2, "auto"):
-            self.assertIn("not yet supported", problems(text % workers)[0])
+        for said, workers in ((1, 1), (8, 8), ("auto", 0), ("null", 1)):
+            self.assertEqual(parsed(text % said).server.workers, workers)
+        for said in (0, -1, 129, 1.5, "many", "true", "' 2'"):
+            (problem,) = problems(text % said)
+            self.assertIn("is neither auto nor a number from 1 to 128", problem)
+
+    def test_workers_share_a_port(self) -> None:
+        """Where else they are to listen must be plain TCP."""
+        text = entry(BASE) + "general_settings: {server: {workers: %s, listen: '%s'}}\n"
+        for listen in ("tcp:8000", "tcp6:port=8000:interface=\\:\\:1"):
+            self.assertEqual(problems(text % (2, listen)), [])
+        self.assertEqual(problems(text % (1, "unix:/run/y.sock")), [])
+        for listen in ("unix:/run/y.sock", "systemd:domain=INET:index=0"):
+            for workers in (2, "auto"):
+                self.assertIn(
+                    "several workers need host and port", problems(text % (workers, listen))[0]
+                )
 
     def test_sizes(self) -> None:
         """With and without letters, not with others."""

@@ -423,7 +423,7 @@ class SignalTests(DaemonCase):
             self.close_port()
             self.start(self.backend("m", "http://10.0.0.1/v1"))
             self.happened.clear()
-            self.daemon._handle_signals()
+            self.daemon._ending.listen()
             self.signalled(number)
             self.assertEqual(self.happened, [])
             self.turn()

@@ -30,12 +30,14 @@ LAYERS: list[list[str]] = [
         "core.frames", "core.jsontext", "core.maskers", "core.masking", "core.nesting",
         "core.recordframe", "core.retention",
         "core.search", "core.secretnames", "core.sse", "core.told", "core.transcript",
+        "core.ordering", "core.shares",
     ],
     # The values that the parts share.
     ["core.backend", "core.exchange", "core.settings"],
     # Decisions; reading the configuration is a package of its own.
     [
         "core.access", "core.answerhead", "core.asked", "core.breaker", "core.call", "core.catalog",
+        "core.changes", "core.control",
         "core.curl",
         "core.failures", "core.gate", "core.headers", "core.inflate", "core.inspector",
         "core.jsonbody",
@@ -55,9 +57,10 @@ LAYERS: list[list[str]] = [
         "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog",
         "descriptors", "downstream", "garbage", "gathering", "inbound", "lazyrequest", "lean",
         "lean.*",
-        "listening", "losses", "mock", "names", "partfile", "playback", "record_files",
-        "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "site", "slots",
-        "sweep", "upstream", "wires",
+        "listening", "logged", "losses", "mock", "names", "partfile", "playback", "record_files",
+        "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "siblings",
+        "signals", "site", "slots",
+        "sweep", "upstream", "wires", "worker_process",
     ],
     # One request.
     [
@@ -68,10 +71,10 @@ LAYERS: list[list[str]] = [
     # What is served.
     ["admin", "api", "front", "persistence"],
     # The process and its commands.
-    ["check", "daemon", "drill", "drill.*", "files", "replay"],
-    ["tap"],
+    ["agreement", "check", "daemon", "drill", "drill.*", "duty", "files", "replay", "supervisor"],
+    ["fleet", "tap"],
     ["drilling"],
-    ["options"],
+    ["options", "worker"],
     ["__main__"],
 ]  # fmt: skip
 
@@ -84,8 +87,8 @@ IMPURE = {
 }  # fmt: skip
 IMPURE_CALLS = {"open", "print", "input", "breakpoint", "exec", "eval", "__import__"}
 
-#: The imports inside functions, each with its reason.
-LATE = {("options", "yallmp.tap")}  # it loads the reactor, which twistd may yet choose
+#: The imports inside functions: what loads the reactor, which may yet be chosen.
+LATE = {("options", "yallmp.tap"), ("options", "yallmp.fleet"), ("worker", "yallmp.tap")}
 
 
 @frozen

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
+import sys
+from collections.abc import Iterator
 from typing import Any
+from unittest import skipUnless
 
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core.settings import Server
-from yallmp.listening import ListeningError, check_listening, endpoint_for, refusal, remedy
+from yallmp.listening import (
+    ListeningError,
+    SharedPort,
+    check_listening,
+    endpoint_for,
+    inherited_endpoint,
+    refusal,
+    remedy,
+)
 
 
 class Refused:
@@ -181,3 +194,92 @@ class RemedyTests(SynchronousTestCase):
     def test_any_other(self) -> None:
         """Its own words."""
         self.assertEqual(remedy(ValueError("no")), "no")
+
+
+@skipUnless(sys.platform.startswith("linux"), "only Linux shares out connections")
+class SharedPortTests(SynchronousTestCase):
+    """One port for several processes."""
+
+    def opened(self, server: Server, count: int = 2) -> tuple[SharedPort, list[int]]:
+        """A port with *count* sockets."""
+        port = SharedPort.of(server)
+        self.addCleanup(port.close)
+        return port, port.open(count)
+
+    def test_any_port(self) -> None:
+        """The system chooses once; all listen there, and all can be connected to."""
+        port, descriptors = self.opened(Server(port=0), 3)
+        self.assertEqual(len(set(descriptors)), 3)
+        self.assertNotEqual(port.port, 0)
+        self.assertEqual(port.where, f"127.0.0.1:{port.port}")
+        for _ in range(20):
+            socket.create_connection(("127.0.0.1", port.port), 5).close()
+
+    def test_connections_are_spread(self) -> None:
+        """Each socket gets some of many."""
+        port, _ = self.opened(Server(port=0), 2)
+        for each in port._sockets:
+            each.setblocking(False)
+        for _ in range(64):
+            client = socket.create_connection(("127.0.0.1", port.port), 5)
+            self.addCleanup(client.close)
+        counts = [len(list(accepted(self, each))) for each in port._sockets]
+        self.assertEqual(sum(counts), 64)
+        self.assertGreater(min(counts), 5)
+
+    def test_plain_endpoints(self) -> None:
+        """TCP in Twisted's notation is as good as host and port."""
+        for listen, host in (
+            ("tcp:0:interface=127.0.0.1", "127.0.0.1"),
+            ("tcp:port=0", "0.0.0.0"),
+            (r"tcp6:0:interface=\:\:1", "::1"),
+            ("tcp6:0", "::"),
+        ):
+            port, _ = self.opened(Server(listen=listen))
+            self.assertEqual(port.host, host)
+
+    def test_other_endpoints(self) -> None:
+        """They cannot be shared, and the line says what can."""
+        for listen in ("unix:/run/y.sock", "systemd:domain=INET:index=0", "ssl:0"):
+            error = self.assertRaises(ListeningError, SharedPort.of, Server(listen=listen))
+            self.assertIn("several workers need host and port", str(error))
+            self.assertNotIn("\n", str(error))
+
+    def test_a_port_in_use(self) -> None:
+        """Also by one that would share it: two proxies on one port are a mistake."""
+        port, _ = self.opened(Server(port=0))
+        for server in (Server(port=port.port), Server(port=taken(self))):
+            error = self.assertRaises(ListeningError, SharedPort.of, server)
+            self.assertIn("another program listens there", str(error))
+
+    def test_taken_meanwhile(self) -> None:
+        """It is said in the same way when it is bound."""
+        port = SharedPort("127.0.0.1", taken(self))
+        self.addCleanup(port.close)
+        error = self.assertRaises(ListeningError, port.open, 2)
+        self.assertIn(f"cannot listen on {port.where}: another program", str(error))
+
+    def test_other_systems(self) -> None:
+        """Elsewhere one process is what there can be."""
+        self.patch(sys, "platform", "darwin")
+        error = self.assertRaises(ListeningError, SharedPort.of, Server())
+        self.assertIn("need Linux", str(error))
+
+    def test_an_inherited_socket(self) -> None:
+        """A worker accepts from it, of whichever family it is."""
+        reactor = MemoryReactorClock()
+        for host in ("127.0.0.1", "::1"):
+            _, (descriptor, _) = self.opened(Server(host, 0))
+            endpoint = inherited_endpoint(os.dup(descriptor), reactor)
+            self.successResultOf(endpoint.listen(Factory()))
+        families = [family for _, family, _ in reactor.adoptedPorts]
+        self.assertEqual(families, [socket.AF_INET, socket.AF_INET6])
+
+
+def accepted(case: SynchronousTestCase, listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait at *listener*."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = listener.accept()
+            case.addCleanup(connection.close)
+            yield connection

@@ -104,6 +104,18 @@ class FlagTests(OptionsCase):
         self.assertEqual(config.server, Server("::1", 0))
         self.assertEqual(config.logging.directory, os.path.abspath("elsewhere"))
 
+    def test_workers(self) -> None:
+        """A number, or one for each core, at whatever endpoint the file says."""
+        config = Config(server=Server(listen="tcp:1"))
+        self.assertEqual(Flags(workers=3).over(config).server, Server(listen="tcp:1", workers=3))
+        self.write(GOOD)
+        for word, count in (("4", 4), ("auto", 0)):
+            self.assertEqual(self.parsed("--workers", word).config.server.workers, count)
+        for word in ("0", "-1", "129", "", "all", "٣"):
+            status, said = self.refused(f"--workers={word}")
+            self.assertEqual(status, 2)
+            self.assertIn(f'--workers: "{word}" is neither auto nor a number', said)
+
     def test_a_flag_beats_an_endpoint(self) -> None:
         """Host and port take the place of server.listen."""
         config = Flags(port=9000).over(Config(server=Server(listen="unix:/run/x")))

@@ -80,11 +80,11 @@ class StartTests(Case):
 
     def test_the_command(self) -> None:
         """The process is told all that it needs, with an absolute path."""
-        _, *options, program, directory, age, total, ack = self.child.command
+        _, *options, program, directory, age, total, ack, sweeps = self.child.command
         self.assertEqual(options, ["-I", "-S", "-B"])
         self.assertTrue(os.path.isabs(program))
         self.assertEqual(directory, os.fsencode(self.directory))
-        self.assertEqual((age, total, ack), ("3600.0", "1000000000", "125"))
+        self.assertEqual((age, total, ack, sweeps), ("3600.0", "1000000000", "125", "1"))
 
     def test_a_directory_that_cannot_be_made(self) -> None:
         """A start without a place to write to fails with one line that says what to do."""

@@ -162,6 +162,27 @@ class SweeperTests(Case):
             sweeping.wrote(total)
         self.assertEqual(len(woken), 2)
 
+    def test_sweeps_for_others(self) -> None:
+        """Where four processes write, each writes a quarter of what uses the room up."""
+        sweeping = Sweeping(self.sweep(max_total=1000), 4)
+        woken: list[int] = []
+        for total in (249, 250, 499, 500):
+            self.patch(sweeping._due, "set", lambda total=total: woken.append(total))
+            sweeping.wrote(total)
+        self.assertEqual(woken, [250, 500])
+
+    def test_one_sweeps(self) -> None:
+        """Whoever is told that another does it leaves everything where it is."""
+        self.add(STEM + ".log", size=100)
+        for sweeps_for, started in (("1", 1), ("0", 0)):
+            starts: list[Sweeping] = []
+            self.patch(Sweeping, "start", lambda it, starts=starts: starts.append(it))
+            self.patch(recorder_child, "detach", lambda: None)
+            self.patch(recorder_child, "record", lambda *args: None)
+            self.patch(recorder_child, "say", lambda line: None)
+            recorder_child.main(self.directory, "1", "1", "1", sweeps_for)
+            self.assertEqual(len(starts), started)
+
 
 class ProcessTests(SynchronousTestCase):
     """What it is as a process."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from yallmp.core.backend import Backend
 from yallmp.core.problems import AttemptFailed, Reason
 from yallmp.core.registry import InFlight
+from yallmp.core.shares import Share
 from yallmp.slots import Slots
 
 ONE = Backend("b", "m", max_in_flight=1, queue_timeout=5.0)
@@ -47,6 +48,16 @@ class SlotsCase(SynchronousTestCase):
 
 class PlacesTests(SlotsCase):
     """Without anybody who waits."""
+
+    def test_a_part_of_the_limit(self) -> None:
+        """One of two workers gives out half of the places."""
+        four = evolve(ONE, max_in_flight=4)
+        self.slots = Slots(self.clock, self.in_flight, Share(1, 2))
+        for who in "abc":
+            self.take(who, four)
+        self.assertEqual(self.served, ["a", "b"])
+        self.give(four, four, four)
+        self.assertEqual(self.served, ["a", "b", "c"])
 
     def test_without_a_limit_nobody_waits(self) -> None:
         """Places are only counted."""

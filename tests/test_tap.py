@@ -34,7 +34,7 @@ from yallmp.core.settings import Config, Logging, Server
 from yallmp.daemonlog import LogFileError, Output
 from yallmp.listening import ListeningError
 from yallmp.recorder import RecorderError
-from yallmp.tap import CANNOT_START, makeService, output_of
+from yallmp.tap import CANNOT_START, makeService
 
 MOCK = Backend("demo", "demo", mock_response="hello")
 #: How long a process may take for anything, on a machine that is busy; seconds.
@@ -113,8 +113,7 @@ class OutputTests(SynchronousTestCase):
             ({"syslog": True}, None),
             ({"logger": "a.b", "logfile": "a.log"}, None),
         ):
-            self.assertEqual(output_of(options).path, path, options)
-        self.assertEqual(output_of(None).path, f"{here}/twistd.log")
+            self.assertEqual(Output.of(options).path, path, options)
 
     def test_a_place_of_twistds_own(self) -> None:
         """It is left to twistd."""

@@ -10,11 +10,14 @@ imports from its own layer or one further down in this list, never upwards
 - ``__main__``: ``yallmp`` and ``python -m yallmp``, and which command is meant
 - :mod:`yallmp.options`: the command line; loads the configuration, not the reactor
 - :mod:`yallmp.tap`: the only place where the parts meet
+- :mod:`yallmp.fleet`: the same for several workers, each of which is a :mod:`yallmp.worker`
 - :mod:`yallmp.drilling`: the same for ``drill``
 
 **The process and its commands:**
 
 - :mod:`yallmp.daemon`: what starts before what, and how it stops
+- :mod:`yallmp.supervisor`: several of them, kept running; :mod:`yallmp.agreement`: what all of
+  them are told; :mod:`yallmp.duty`: what one does when it is told to
 - :mod:`yallmp.files`: the configuration, ``.env``, keys, certificates
 - :mod:`yallmp.check`: what a configuration means
 - :mod:`yallmp.replay`: sends a logged request again
@@ -59,7 +62,10 @@ imports from its own layer or one further down in this list, never upwards
   them over), :mod:`yallmp.recorder_process` (the second process, seen from the first),
   :mod:`yallmp.recorder_child` (the second process), :mod:`yallmp.record_files`,
   :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses` (what could not be kept)
-- :mod:`yallmp.daemonlog`: the daemon's own log
+- other workers: :mod:`yallmp.worker_process` (one, seen from the supervisor),
+  :mod:`yallmp.siblings` (all of them, seen from one)
+- :mod:`yallmp.daemonlog`: the daemon's own log; :mod:`yallmp.logged` (services that write it)
+- :mod:`yallmp.signals`: what SIGTERM and SIGINT mean
 - :mod:`yallmp.descriptors`: how many connections and files may be open
 - :mod:`yallmp.garbage`: when Python's garbage collector runs
 - :mod:`yallmp.playback`: sends and shows, for ``replay``
@@ -93,7 +99,9 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`
 - what is configured: :mod:`yallmp.core.settings` and :mod:`yallmp.core.backend` (the values),
   :mod:`yallmp.core.catalog` (names), :mod:`yallmp.core.registry` (what is in force now),
-  :mod:`yallmp.core.registration`
+  :mod:`yallmp.core.registration`, :mod:`yallmp.core.changes` (a model comes, or goes)
+- several workers: :mod:`yallmp.core.control` (what they are told), :mod:`yallmp.core.ordering`
+  (of changes), :mod:`yallmp.core.shares` (of limits)
 - reading the file: :mod:`yallmp.core.config`, a package with a map of its own
 - records: :mod:`yallmp.core.exchange` (the events), :mod:`yallmp.core.record`,
   :mod:`yallmp.core.recordtext` (several events at once), :mod:`yallmp.core.recorded`,

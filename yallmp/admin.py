@@ -9,7 +9,7 @@ answers in one place.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
@@ -23,6 +23,7 @@ from werkzeug.exceptions import HTTPException
 from yallmp.answers import prepared_error, send_error, send_json
 from yallmp.core.access import admit_admin, listens_on_loopback
 from yallmp.core.backend import Backend
+from yallmp.core.changes import Made, Register, Remove
 from yallmp.core.errors import (
     DuplicateKey,
     InvalidJSON,
@@ -37,7 +38,7 @@ from yallmp.core.jsonbody import Document
 from yallmp.core.registration import parse_registration
 from yallmp.core.registry import Registered, Registry, in_force
 from yallmp.inbound import ProxyRequest
-from yallmp.persistence import Persistence
+from yallmp.interfaces import IChanges
 
 #: The largest body that is read here.
 MAX_BODY = 1024 * 1024
@@ -67,7 +68,7 @@ class AdminAPI:
     registry: Registry
     clock: IReactorTime
     wall: Callable[[], float]
-    persistence: Persistence
+    changes: IChanges
     failures: AdminFailures = Factory(AdminFailures)
 
     app = Klein()
@@ -90,13 +91,15 @@ class AdminAPI:
 
     @app.route("/admin/models", methods=["POST"])
     @checked
-    def register(self, request: ProxyRequest) -> None:
+    async def register(self, request: ProxyRequest) -> None:
         """Serve a model from now on, in place of all that had its name."""
         access = self.registry.catalog.config.access
         registration = parse_registration(_json_body(request), access, int(self.wall()))
-        done = self.registry.register(registration)
+        made = await self.changes.make(Register.of(registration))
+        done = made.registered
+        assert done is not None
         _log.info("model {model!r} registered", model=done.model)
-        warnings = [*self._unknown_fallbacks(done), *self._kept()]
+        warnings = [*self._unknown_fallbacks(done), *_warnings(made)]
         answer = {
             "status": "ok",
             "model": done.model,
@@ -114,11 +117,11 @@ class AdminAPI:
 
     @app.route("/admin/models/<path:name>", methods=["DELETE"])
     @checked
-    def remove(self, request: ProxyRequest, name: str) -> None:
+    async def remove(self, request: ProxyRequest, name: str) -> None:
         """Stop serving a model; its name may contain slashes."""
-        self.registry.remove(name)
+        made = await self.changes.make(Remove(name))
         _log.info("model {model!r} removed", model=name)
-        warnings = self._kept()
+        warnings = list(_warnings(made))
         answer = {"status": "ok", "model": name}
         send_json(request, {**answer, "warnings": warnings} if warnings else answer)
 
@@ -154,15 +157,6 @@ class AdminAPI:
             if name not in known and not self.registry.catalog.group(name)
         ]
 
-    def _kept(self) -> list[str]:
-        """Keep the change over restarts; where that fails it is still in force, and said."""
-        try:
-            self.persistence.save()
-        except OSError as error:
-            _log.error("registered models cannot be kept: {error}", error=error)
-            return [f"This is in force, but admin.persist cannot be written: {error.strerror}."]
-        return []
-
     @app.handle_errors(ProxyError)
     def refused(self, request: Any, failure: Failure) -> None:
         """An error of ours."""
@@ -188,6 +182,14 @@ class AdminAPI:
         """An error that should not be: logged with its traceback, told without it."""
         _log.failure("the administration failed", failure)
         send_error(request, ProxyError("The proxy failed; its log says why."))
+
+
+def _warnings(made: Made) -> Iterator[str]:
+    """What whoever asked for a change should know of it, though it is in force."""
+    if made.unkept is not None:
+        yield f"This is in force, but admin.persist cannot be written: {made.unkept}."
+    if made.behind:
+        yield f"Workers that have not confirmed this yet: {made.behind}."
 
 
 def _no_such(error: BaseException | None, request: ProxyRequest) -> ProxyError:

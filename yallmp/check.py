@@ -84,6 +84,7 @@ class Report:
     file: str
     ok: bool
     listens_on: str
+    workers: str
     logs: str
     keys: tuple[str, ...]
     models: tuple[Model, ...]
@@ -137,6 +138,7 @@ def report_of(path: str, config: Config, *, strict: bool = False) -> Report:
         file=path,
         ok=not (strict and warnings),
         listens_on=listener(config.server),
+        workers=str(config.server.workers or "auto"),
         logs=config.logging.directory,
         keys=tuple(key.name for key in config.access.keys),
         models=tuple(models(Catalog(config))),
@@ -210,13 +212,20 @@ def as_text(report: Report) -> Iterator[str]:
     yield from (f"warning: {text}" for text in report.warnings)
     yield from (f"note: {text}" for text in report.notes)
     yield from verdict(report)
-    yield f"It listens on {report.listens_on} and writes logs to {report.logs}."
+    yield f"It listens on {report.listens_on}{staffed(report)} and writes logs to {report.logs}."
     yield asked_for(report.keys)
     for model in report.models:
         yield from ("", *model_lines(model))
     if report.aliases:
         yield from ("", *(f"{alias} is another name for {name}" for alias, name in report.aliases))
     yield from told((model.name, model.table) for model in report.models)
+
+
+def staffed(report: Report) -> str:
+    """With how many processes it listens, in words, if that is worth any."""
+    if report.workers == "auto":
+        return " with a worker for each core"
+    return "" if report.workers == "1" else f" with {report.workers} workers"
 
 
 def asked_for(keys: Sequence[str]) -> str:

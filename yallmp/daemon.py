@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 from collections.abc import Sequence
 from typing import Any
 
 from attrs import define
-from twisted.application.service import IService, Service
+from twisted.application.service import IService
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
-from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
@@ -29,7 +27,9 @@ from yallmp import __version__
 from yallmp.arrivals import authority
 from yallmp.descriptors import have_plenty
 from yallmp.forwarding import Forwarding
-from yallmp.listening import refusal
+from yallmp.listening import CannotListen, refusal
+from yallmp.logged import LoggedService
+from yallmp.signals import Ending
 from yallmp.wires import Wires
 
 #: How long the last answers may take to leave after the drain, in seconds.
@@ -48,20 +48,7 @@ class Draining:
         return self.value
 
 
-class CannotListen(SystemExit, Exception):
-    """
-    Ends the process at its start, with status 1; the message says why.
-
-    It is an ``Exception`` so that twistd tells the process that waits for the daemon, and
-    removes the PID file; it is a ``SystemExit`` so that nobody gets a traceback.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.code = 1
-
-
-class Daemon(Service):
+class Daemon(LoggedService):
     """
     Everything that lives, as one service.
 
@@ -69,6 +56,8 @@ class Daemon(Service):
     :param drain_timeout: gives the seconds that requests may take when we stop.
     :param sayings: what its owner should read at the start, as (level, text).
     :param log_observer: writes the daemon's log in place of twistd's own observer.
+    :param name: what it calls itself when it listens.
+    :param is_ended_by_signals: whether it is; a worker is ended by its supervisor.
     """
 
     def __init__(
@@ -83,7 +72,10 @@ class Daemon(Service):
         drain_timeout: Any,
         sayings: Sequence[tuple[str, str]] = (),
         log_observer: ILogObserver | None = None,
+        name: str = f"yallmp {__version__}",
+        is_ended_by_signals: bool = True,
     ) -> None:
+        super().__init__(sayings, log_observer)
         self._reactor = reactor
         self._endpoint = endpoint
         self._site = site
@@ -92,19 +84,12 @@ class Daemon(Service):
         self._before = list(before)
         self._draining = draining
         self._drain_timeout = drain_timeout
-        self._sayings = sayings
-        self._log_observer = log_observer
         self._port: Deferred[IListeningPort | None] | None = None
         self._deaf: str | None = None
-        self._signals = 0
+        self._called = name
+        self._ending = Ending(reactor, self.hurry, draining) if is_ended_by_signals else None
         self._patience = math.inf
         self._under_way: Deferred[None] = succeed(None)
-
-    def setServiceParent(self, parent: Any) -> None:
-        """Join twistd's application; its logger looks there for the observer to use."""
-        if self._log_observer is not None and isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, self._log_observer)
-        super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
         """Bind, while a port below 1024 may still be bound."""
@@ -126,33 +111,23 @@ class Daemon(Service):
         have_plenty()
         for service in self._before:
             service.startService()
-        for level, text in self._sayings:
-            getattr(_log, "warn" if level == "warning" else level)("{text}", text=text)
+        self.say()
         self._reactor.callWhenRunning(self._serving)
 
     def _serving(self) -> None:
         """The reactor runs: from now on signals are ours, and whoever waits for us may come."""
-        self._handle_signals()
+        if self._ending is not None:
+            self._ending.listen()
         if self._port is not None:
             self._port.addCallback(self._say_where)
 
     def _say_where(self, port: Any) -> Any:
         if port is not None:
             where = _shown(port.getHost())
-            _log.info("yallmp {version} listens on {where}", version=__version__, where=where)
+            _log.info("{name} listens on {where}", name=self._called, where=where)
         return port
 
-    def _handle_signals(self) -> None:
-        """SIGTERM and SIGINT end the process with status 0 (twistd would raise them again)."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._signalled)
-
-    def _signalled(self, number: int, frame: object) -> None:
-        again = self._signals or self._draining()
-        self._signals += 1
-        self._reactor.callFromThread(self._hurry if again else self._reactor.stop)
-
-    def _hurry(self) -> None:
+    def hurry(self) -> None:
         """End what is under way now: somebody does not want to wait."""
         self._patience = 0.0
         self._under_way.cancel()

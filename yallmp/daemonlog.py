@@ -112,16 +112,32 @@ class Output:
         name = options.get("logfile") or ("-" if options.get("nodaemon") else "twistd.log")
         return cls(name if name == "-" else os.path.abspath(os.path.join(_folder(options), name)))
 
+    def outfile(self) -> IO[Any] | None:
+        """
+        What the daemon's log is written to; ``None`` where twistd does it.
+
+        :raises LogFileError: the file cannot be written.
+        """
+        if self.path is None:
+            return None
+        return sys.stdout if self.path == "-" else _opened(self.path)
+
     def observer(self, logging: Logging, masker: Callable[[], Masker]) -> ILogObserver | None:
         """
         What writes the daemon's log there; ``None`` to leave it to twistd.
 
         :raises LogFileError: the file cannot be written.
         """
-        if self.path is None:
-            return None
-        outfile = sys.stdout if self.path == "-" else _opened(self.path)
-        return daemon_log(outfile, masker, style=logging.format, level=logging.level)
+        return observer_of(self.outfile(), logging, masker)
+
+
+def observer_of(
+    outfile: IO[Any] | None, logging: Logging, masker: Callable[[], Masker]
+) -> ILogObserver | None:
+    """What writes the daemon's log to *outfile*; ``None`` where that is left to twistd."""
+    if outfile is None:
+        return None
+    return daemon_log(outfile, masker, style=logging.format, level=logging.level)
 
 
 def _opened(path: str) -> IO[Any]:

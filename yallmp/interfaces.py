@@ -10,6 +10,7 @@ from zope.interface import Interface
 
 from yallmp.core.asked import Asked
 from yallmp.core.backend import Backend
+from yallmp.core.changes import Change, Made
 from yallmp.core.errors import ProxyError
 from yallmp.core.exchange import Splice
 from yallmp.core.inspector import Checked, Inspector
@@ -44,6 +45,21 @@ class IRecorder(Interface):
 
     def error(name: str, data: bytes) -> None:
         """Write the error log *name* at once and whole."""
+
+
+class IChanges(Interface):
+    """
+    Makes changes of what is served, in every process that serves it.
+
+    Called on the reactor thread.
+    """
+
+    async def make(change: Change) -> Made:
+        """
+        Make *change*; ends when it is in force wherever that can be found out soon.
+
+        :raises ProxyError: it cannot be made, or nobody knows whether it was.
+        """
 
 
 class IApiType(Interface):

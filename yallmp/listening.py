@@ -9,12 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from typing import Any
 
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
+from attrs import define, field
+from twisted.internet.endpoints import (
+    AdoptedStreamServerEndpoint,
+    TCP4ServerEndpoint,
+    TCP6ServerEndpoint,
+    serverFromString,
+)
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
 
+from yallmp.core.config.listenkinds import NOT_SHAREABLE, tcp_address
 from yallmp.core.settings import Server
 
 #: Connections that may wait to be accepted; the system drops more, and clients lose a second.
@@ -23,6 +31,19 @@ BACKLOG = 4096
 
 class ListeningError(Exception):
     """We cannot listen there; the message is one line that says what to do."""
+
+
+class CannotListen(SystemExit, Exception):
+    """
+    Ends the process at its start, with status 1; the message says why.
+
+    It is an ``Exception`` so that twistd tells the process that waits for the daemon, and
+    removes the PID file; it is a ``SystemExit`` so that nobody gets a traceback.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = 1
 
 
 _REMEDIES = {
@@ -63,18 +84,19 @@ def check_listening(server: Server) -> None:
     :raises ListeningError: it cannot be done.
     """
     host = _host(server)
-    if server.listen is not None or server.port == 0:
-        return
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    if server.listen is None and server.port != 0:
+        _check_address(host, server.port)
+
+
+def _check_address(host: str, port: int) -> None:
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         if os.name == "posix":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, server.port))
+            probe.bind((host, port))
             probe.listen(1)
         except (OSError, UnicodeError) as error:
-            where = _place(host, server.port)
-            raise ListeningError(f"cannot listen on {where}: {remedy(error)}") from None
+            raise _cannot(host, port, error) from None
 
 
 def endpoint_for(server: Server, reactor: Any) -> IStreamServerEndpoint:
@@ -94,11 +116,94 @@ def endpoint_for(server: Server, reactor: Any) -> IStreamServerEndpoint:
     return endpoint
 
 
+def inherited_endpoint(descriptor: int, reactor: Any) -> IStreamServerEndpoint:
+    """What accepts connections from a socket that another process has made, and gave us."""
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        family = listener.family
+    endpoint: IStreamServerEndpoint = AdoptedStreamServerEndpoint(reactor, descriptor, family)
+    return endpoint
+
+
+@define(eq=False)
+class SharedPort:
+    """
+    One port on which several processes accept connections, each from a socket of its own.
+
+    The system gives each new connection to one of the sockets, and all get about as many
+    (``SO_REUSEPORT``).  One socket that all share would give most to whoever is first.
+
+    :ivar port: 0 until the system has chosen.
+    """
+
+    host: str
+    port: int
+    _sockets: list[socket.socket] = field(factory=list)
+
+    @classmethod
+    def of(cls, server: Server) -> SharedPort:
+        """
+        Where *server* says.
+
+        :raises ListeningError: several processes cannot listen there, or nobody can.
+        """
+        if not sys.platform.startswith("linux"):
+            raise ListeningError("several workers need Linux; set workers to 1")
+        found = (_host(server), server.port)
+        if server.listen is not None:
+            address = tcp_address(server.listen)
+            if address is None:
+                raise ListeningError(f"{NOT_SHAREABLE}, not {server.listen!r}")
+            found = address
+        if found[1]:
+            _check_address(*found)
+        return cls(*found)
+
+    @property
+    def where(self) -> str:
+        """The address, as one writes it."""
+        return _place(self.host, self.port)
+
+    def open(self, count: int) -> list[int]:
+        """
+        Listen with *count* sockets; their descriptors.
+
+        :raises ListeningError: that is not possible.
+        """
+        try:
+            for _ in range(count):
+                self._add()
+        except (OSError, UnicodeError) as error:
+            raise _cannot(self.host, self.port, error) from None
+        return [each.fileno() for each in self._sockets]
+
+    def _add(self) -> None:
+        one = socket.socket(_family(self.host), socket.SOCK_STREAM)
+        self._sockets.append(one)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind((self.host, self.port))
+        one.listen(BACKLOG)
+        self.port = one.getsockname()[1]
+
+    def close(self) -> None:
+        """Take no more connections, as soon as the other processes do not either."""
+        for each in self._sockets:
+            each.close()
+
+
 def _no_endpoint(listen: str, error: Exception) -> str:
     said = str(error) or type(error).__name__
     if listen.startswith("systemd:") and isinstance(error, LookupError):
         said = "systemd passed no such socket to this process"
     return f"general_settings.server.listen: {listen!r} cannot be used: {said}"
+
+
+def _cannot(host: str, port: int, error: Exception) -> ListeningError:
+    return ListeningError(f"cannot listen on {_place(host, port)}: {remedy(error)}")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _host(server: Server) -> str:

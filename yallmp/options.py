@@ -20,7 +20,9 @@ from twisted.python import usage
 
 from yallmp import __version__, files
 from yallmp.core.config import ConfigError
+from yallmp.core.config.listenkinds import MAX_WORKERS, worker_count
 from yallmp.core.settings import Config
+from yallmp.daemonlog import Output
 
 SYNOPSIS = """\
 Usage: yallmp [options]                          in the foreground
@@ -50,6 +52,7 @@ class Flags:
     port: int | None = None
     host: str | None = None
     log_dir: str | None = None
+    workers: int | None = None
 
     def over(self, config: Config) -> Config:
         """*config* with these flags in force."""
@@ -58,7 +61,8 @@ class Flags:
     def _server(self, config: Config) -> Any:
         given = {"host": self.host, "port": self.port}
         changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        return evolve(config.server, **changes, listen=None) if changes else config.server
+        server = evolve(config.server, **changes, listen=None) if changes else config.server
+        return server if self.workers is None else evolve(server, workers=self.workers)
 
     def _logging(self, config: Config) -> Any:
         if self.log_dir is None:
@@ -101,6 +105,16 @@ def address(text: str) -> str:
     return text.strip()
 
 
+def workers(text: str) -> int:
+    """*text* as a number of processes; 0 is one for each core."""
+    count = worker_count(text)
+    if count is None:
+        raise usage.UsageError(
+            f'--workers: "{text}" is neither auto nor a number from 1 to {MAX_WORKERS}'
+        )
+    return count
+
+
 def directory(text: str) -> str:
     """*text* as an absolute path, which a daemon's change of directory leaves alone."""
     if not text:
@@ -127,6 +141,7 @@ class Options(usage.Options):
         ["config", "c", None, "The configuration [default: $YALLMP_CONFIG, else config.yaml]"],
         ["port", "p", None, "The port to listen on; beats the file", port_number],
         ["host", None, None, "The address to listen on; beats the file", address],
+        ["workers", None, None, "How many processes serve, or auto; beats the file", workers],
         ["log-dir", None, None, "Where request and error logs go; beats the file", directory],
     ]
 
@@ -152,7 +167,7 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Find and load the configuration, while the working directory is still the user's."""
         found = files.find(self["config"], self.environ, os.getcwd())
-        flags = Flags(self["port"], self["host"], self["log-dir"])
+        flags = Flags(self["port"], self["host"], self["log-dir"], self["workers"])
         self.source = Source(os.path.abspath(found), flags, self.environ)
         try:
             self.config = evolve(self.source, path=found).load()  # messages name it as given
@@ -169,10 +184,36 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> IService:
-    """The service that twistd runs."""
+    """The service that twistd runs: the proxy itself, or what supervises several of them."""
+    server = options.config.server
+    server = evolve(server, workers=server.workers or cores())
+    config = evolve(options.config, server=server)
+    make = _alone if server.workers == 1 else _supervisor
+    return make(config, Output.of(options.parent or {}))
+
+
+def cores() -> int:
+    """How many cores this process may use; one where there cannot be several workers."""
+    return len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else 1
+
+
+def _alone(config: Config, output: Output) -> IService:
     from yallmp import tap  # noqa: PLC0415 - it loads the reactor, which twistd may yet choose
 
     try:
-        return tap.makeService(options.config, tap.output_of(options.parent))
+        return tap.makeService(config, output)
     except tap.CANNOT_START as error:
-        stop([f"yallmp: {line}" for line in str(error).splitlines()])
+        _cannot_start(error)
+
+
+def _supervisor(config: Config, output: Output) -> IService:
+    from yallmp import fleet  # noqa: PLC0415 - it does, too, and tap would be too much
+
+    try:
+        return fleet.makeService(config, output)
+    except fleet.CANNOT_START as error:
+        _cannot_start(error)
+
+
+def _cannot_start(error: Exception) -> NoReturn:
+    stop([f"yallmp: {line}" for line in str(error).splitlines()])

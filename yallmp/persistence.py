@@ -16,14 +16,16 @@ import os
 import tempfile
 from typing import Any
 
-from attrs import define, evolve
+from attrs import define
 from twisted.logger import Logger
+from zope.interface import implementer
 
+from yallmp.core.changes import Change, Made, make, read, written
 from yallmp.core.config.findings import ConfigError, Problem
 from yallmp.core.errors import RequestFault
-from yallmp.core.registration import parse_registration
 from yallmp.core.registry import Registration, Registry
 from yallmp.core.settings import Access
+from yallmp.interfaces import IChanges
 
 VERSION = 1
 _log = Logger()
@@ -59,17 +61,37 @@ class Persistence:
         if path is not None:
             _write(os.path.realpath(path), encoded(self.registry.registrations))
 
+    def save_or_say(self) -> str | None:
+        """Keep what is registered now; what is in the way of that, which is logged, if it is."""
+        try:
+            self.save()
+        except OSError as error:
+            _log.error("registered models cannot be kept: {error}", error=error)
+            return error.strerror
+        return None
+
+
+@implementer(IChanges)
+@define(eq=False)
+class Alone:
+    """Changes where no other worker has to make them."""
+
+    persistence: Persistence
+
+    @classmethod
+    def of(cls, registry: Registry) -> Alone:
+        """Changes of *registry*."""
+        return cls(Persistence(registry))
+
+    async def make(self, change: Change) -> Made:
+        """See :class:`IChanges`."""
+        registered = make(self.persistence.registry, change)
+        return Made(registered, unkept=self.persistence.save_or_say())
+
 
 def encoded(registrations: tuple[Registration, ...]) -> bytes:
     """The content of the file for *registrations*."""
-    models = [
-        {
-            "created": each.backends[0].created,
-            "fallbacks": each.fallbacks,
-            "source": json.loads(each.source),
-        }
-        for each in registrations
-    ]
+    models = [written(each) for each in registrations]
     return json.dumps({"version": VERSION, "models": models}, indent=1).encode() + b"\n"
 
 
@@ -96,17 +118,7 @@ def load(path: str, access: Access) -> tuple[Registration, ...]:
 def _decoded(content: Any, access: Access) -> tuple[Registration, ...]:
     if content["version"] != VERSION:
         raise RequestFault(f"has version {content['version']!r}, not {VERSION}")
-    return tuple(_registration(model, access) for model in content["models"])
-
-
-def _registration(model: Any, access: Access) -> Registration:
-    source = {**model["source"], "fallbacks": model["fallbacks"]}
-    try:
-        registration = parse_registration(source, access, int(model["created"]))
-    except RequestFault as error:
-        name = source.get("model_name")
-        raise RequestFault(f"the model {name!r} cannot be served: {error.message}") from None
-    return evolve(registration, source=json.dumps(model["source"]))
+    return tuple(read(model, access) for model in content["models"])
 
 
 def _unusable(path: str, why: str) -> ConfigError:

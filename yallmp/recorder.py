@@ -76,6 +76,8 @@ class Recorder(Service):
     :param queue_bytes: of frames that the process has not yet confirmed.
     :param environment: of the process, such as the path to the interpreter's libraries.
     :param stop_timeout: seconds that a stop waits for what is still to be written.
+    :param sweeps_for: how many recorders share the directory, if this is the one that keeps
+        it in bounds for all; 0 if another is.
     """
 
     name = "recorder"
@@ -92,6 +94,7 @@ class Recorder(Service):
         python: str = sys.executable,
         environment: tuple[tuple[str, str], ...] = (),
         stop_timeout: float = 5.0,
+        sweeps_for: int = 1,
     ) -> None:
         self._reactor = reactor
         self._directory = os.path.abspath(directory)
@@ -100,7 +103,7 @@ class Recorder(Service):
         self._queue_losses = Losses(reactor, log)
         self._disk_losses = Losses(reactor, log)
         self._process_losses = Losses(reactor, log)
-        limits = (max_age, max_total_bytes, min(_ACK_BYTES, queue_bytes // 8))
+        limits = (max_age, max_total_bytes, min(_ACK_BYTES, queue_bytes // 8), sweeps_for)
         self._process = RecorderProcess(
             reactor,
             Command(python, _arguments(python, self._directory, limits), dict(environment)),
@@ -243,7 +246,7 @@ class Recorder(Service):
 
 
 def _arguments(
-    python: str, directory: str, limits: tuple[float, int, int]
+    python: str, directory: str, limits: tuple[float, int, int, int]
 ) -> tuple[str | bytes, ...]:
     """The command line; the interpreter loads nothing that it need not, and leaves no files."""
     program = os.path.abspath(recorder_child.__file__)

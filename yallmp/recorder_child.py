@@ -1,11 +1,11 @@
 """
 The recorder process: reads frames from its standard input and writes records.
 
-It is started as ``python -I -S recorder_child.py DIRECTORY MAX_AGE MAX_TOTAL ACK_EVERY`` by
-:mod:`yallmp.recorder` and lives until its input ends, which is when the proxy is gone,
-in whichever way.  It ignores the signals that stop a daemon and has a session of its
-own, so that a Ctrl-C or the stop of a service cannot end it before it has written what
-the pipe still holds.  Records that are open then stay unfinished.
+It is started as ``python -I -S recorder_child.py DIRECTORY MAX_AGE MAX_TOTAL ACK_EVERY
+SWEEPS_FOR`` by :mod:`yallmp.recorder` and lives until its input ends, which is when the
+proxy is gone, in whichever way.  It ignores the signals that stop a daemon and has a
+session of its own, so that a Ctrl-C or the stop of a service cannot end it before it has
+written what the pipe still holds.  Records that are open then stay unfinished.
 
 What it says goes to its standard output, a line each:
 
@@ -19,7 +19,8 @@ What it says goes to its standard output, a line each:
     after that: a record was written again.
 
 A thread deletes old records (:class:`Sweeper`), so that a directory with a hundred
-thousand files does not hold up the writing.
+thousand files does not hold up the writing.  Where several such processes share a
+directory, one of them does it, for all ``SWEEPS_FOR``; the others are told 0.
 """
 
 from __future__ import annotations
@@ -127,11 +128,16 @@ def _found(entry: os.DirEntry[str]) -> Found | None:
 
 
 class Sweeping(threading.Thread):
-    """Sweeps at the start, every minute, and when enough was written."""
+    """
+    Sweeps at the start, every minute, and when enough was written.
 
-    def __init__(self, sweeper: Sweeper) -> None:
+    :param writers: how many processes write, each about as much as this one.
+    """
+
+    def __init__(self, sweeper: Sweeper, writers: int = 1) -> None:
         super().__init__(name="sweeping", daemon=True)
         self._sweeper = sweeper
+        self._writers = writers
         self._due = threading.Event()
         self._swept_at = 0
 
@@ -144,7 +150,7 @@ class Sweeping(threading.Thread):
 
     def wrote(self, total: int) -> None:
         """*total* bytes were written since the start of the process."""
-        if total - self._swept_at >= self._sweeper.room():
+        if (total - self._swept_at) * self._writers >= self._sweeper.room():
             self._swept_at = total
             self._due.set()
 
@@ -220,12 +226,16 @@ def detach() -> None:
             fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def main(directory: str, max_age: str, max_total: str, ack_every: str) -> None:
+def main(
+    directory: str, max_age: str, max_total: str, ack_every: str, sweeps_for: str = "1"
+) -> None:
     """Write records to *directory* until standard input ends."""
     detach()
     files = RecordFiles(directory)
-    sweeping = Sweeping(Sweeper(directory, files.parts, float(max_age), int(max_total)))
-    sweeping.start()
+    sweeper = Sweeper(directory, files.parts, float(max_age), int(max_total))
+    sweeping = Sweeping(sweeper, int(sweeps_for))
+    if sweeps_for != "0":
+        sweeping.start()
     say("ready")
     record(lambda size: os.read(0, size), files, Told(files, say, int(ack_every)), sweeping.wrote)
 

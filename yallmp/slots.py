@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from yallmp.core.backend import Backend
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.core.registry import InFlight
+from yallmp.core.shares import WHOLE, Share
 
 _FULL = Problem(Reason.FULL, "the backend has as many requests as it may")
 #: One who waits: the limit of the backend as it was asked for, and what fires when it is over.
@@ -22,10 +23,15 @@ _Turn = tuple[int, Deferred[None]]
 
 
 class Slots:
-    """Gives out places at each backend, and lets those over its limit wait their turn."""
+    """
+    Gives out places at each backend, and lets those over its limit wait their turn.
 
-    def __init__(self, clock: IReactorTime, in_flight: InFlight) -> None:
+    :param share: this process's part of each limit.
+    """
+
+    def __init__(self, clock: IReactorTime, in_flight: InFlight, share: Share = WHOLE) -> None:
         self._clock = clock
+        self._share = share
         self._in_flight = in_flight
         self._queues: dict[str, deque[_Turn]] = {}
 
@@ -37,8 +43,10 @@ class Slots:
         ``queue_timeout``; cancelling it leaves the queue.
         """
         limit = backend.max_in_flight
-        if limit is not None and self._in_flight.count(backend.name) >= limit:
-            return self._turn(backend, limit)
+        if limit is not None:
+            limit = self._share.of(limit)
+            if self._in_flight.count(backend.name) >= limit:
+                return self._turn(backend, limit)
         self._in_flight.begin(backend.name)
         return None
 

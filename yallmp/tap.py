@@ -7,15 +7,17 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 from twisted.application.service import IService
 from twisted.internet import reactor as real_reactor
-from twisted.internet.interfaces import IHostnameResolver
-from twisted.logger import Logger
+from twisted.internet.interfaces import IHostnameResolver, IStreamServerEndpoint
+from twisted.internet.stdio import StandardIO
+from twisted.logger import Logger, globalLogBeginner
 
+from yallmp import signals
 from yallmp.accessline import AccessLine
 from yallmp.admin import AdminAPI
 from yallmp.api import API
@@ -24,30 +26,40 @@ from yallmp.certificates import CertificateError, Contexts, check_certificates
 from yallmp.core.addresses import refusal
 from yallmp.core.backend import Backend
 from yallmp.core.config.findings import ConfigError
+from yallmp.core.control import Order
 from yallmp.core.exchange import Event
 from yallmp.core.maskers import Maskers
 from yallmp.core.masking import Masker
-from yallmp.core.registry import Registry
+from yallmp.core.registry import Registration, Registry, dated
 from yallmp.core.settings import Access, Config, Limits, Logging
+from yallmp.core.shares import WHOLE, Share
 from yallmp.daemon import Daemon, Draining
 from yallmp.daemonlog import LogFileError, Output
+from yallmp.duty import Duty
 from yallmp.forwarding import Forwarding
 from yallmp.front import Front
 from yallmp.garbage import Garbage
 from yallmp.gathering import Gathering
-from yallmp.listening import ListeningError, check_listening, endpoint_for
+from yallmp.listening import (
+    ListeningError,
+    check_listening,
+    endpoint_for,
+    inherited_endpoint,
+)
 from yallmp.mock import MockAgent
 from yallmp.names import Names, ResolvingReactor
 from yallmp.observers import Ledger, Line, Silent, telling
-from yallmp.persistence import Persistence
+from yallmp.persistence import Alone, Persistence
 from yallmp.recorder import Recorder, RecorderError, check_directory
 from yallmp.shortcuts import Shortcuts
+from yallmp.siblings import Siblings
 from yallmp.site import ProxySite
 from yallmp.slots import Slots
 from yallmp.stories import Desk
 from yallmp.tools import Tools
 from yallmp.upstream import AgentFor, Upstream
 from yallmp.wires import Wire, Wires
+from yallmp.worker_process import ANSWERS, LISTENER
 
 #: What keeps the daemon from starting and its user can mend; the message says how.
 CANNOT_START = (CertificateError, ConfigError, ListeningError, LogFileError, RecorderError)
@@ -62,7 +74,7 @@ class Parts:
     wires: Wires
     site: ProxySite
     draining: Draining
-    persistence: Persistence
+    changes: Any
 
 
 def wired(
@@ -74,9 +86,18 @@ def wired(
     draw: Callable[[], float],
     new_id: Callable[[], str],
     tell: Callable[[Event], None],
+    changes_of: Callable[[Registry], Any] = Alone.of,
+    share: Share = WHOLE,
+    registrations: Sequence[Registration] = (),
 ) -> Parts:
-    """The parts for *config*, wired; nothing here knows the real world."""
-    registry = Registry(_dated(config, int(wall())))
+    """
+    The parts for *config*, wired; nothing here knows the real world.
+
+    :param changes_of: makes an :class:`yallmp.interfaces.IChanges` of the registry.
+    :param share: which of several workers this process is.
+    :param registrations: what of *config* was registered at run time.
+    """
+    registry = Registry.like(dated(config, int(wall())), registrations)
     draining = Draining()
 
     def refused(address: str) -> str | None:
@@ -98,7 +119,7 @@ def wired(
     )
     tools = Tools(
         Upstream(_agents(wires, wall), reactor),
-        Slots(reactor, registry.in_flight),
+        Slots(reactor, registry.in_flight, share),
         registry,
         reactor,
         wall,
@@ -109,18 +130,12 @@ def wired(
     forwarding = Forwarding(tools)
     arrivals = Arrivals(reactor, wall, new_id, tell)
     api = API(registry, forwarding, arrivals, reactor, draw, draining)
-    persistence = Persistence(registry)
-    admin = AdminAPI(registry, reactor, wall, persistence)
+    changes = changes_of(registry)
+    admin = AdminAPI(registry, reactor, wall, changes)
     shortcuts = Shortcuts(api.app)
     front = Front(api.app.resource(), shortcuts, admin.app.resource(), arrivals, access)
     site = ProxySite(front, limits, front.refused, front.left, reactor)
-    return Parts(registry, forwarding, wires, site, draining, persistence)
-
-
-def _dated(config: Config, now: int) -> Config:
-    """*config*, its backends created *now*."""
-    backends = tuple(evolve(b, created=b.created or now) for b in config.backends)
-    return evolve(config, backends=backends)
+    return Parts(registry, forwarding, wires, site, draining, changes)
 
 
 def _agents(wires: Wires, wall: Callable[[], float]) -> AgentFor:
@@ -132,11 +147,6 @@ def _agents(wires: Wires, wall: Callable[[], float]) -> AgentFor:
         return wires.agent(backend, wire, fresh=fresh)
 
     return agent_for
-
-
-def output_of(twistd: Mapping[str, Any] | None) -> Output:
-    """Where the daemon's log goes, by twistd's own options."""
-    return Output.of(twistd or {})
 
 
 def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> IService:
@@ -153,7 +163,60 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
     check_certificates(config.backends)
     check_directory(config.logging.directory)
     check_listening(config.server)
-    recorder = _recorder(config, reactor)
+    served = _served(config, output, reactor)
+    Persistence(served.parts.registry).restore()
+    return _daemon(
+        served,
+        reactor,
+        endpoint_for(config.server, reactor),
+        sayings=[(notice.level, notice.text) for notice in config.notices],
+        log_observer=output.observer(config.logging, served.masker),
+    )
+
+
+def work(order: Order, reactor: Any = real_reactor) -> None:
+    """Be the worker that *order* describes, until its supervisor ends it."""
+    share = order.share
+    output = Output("-")
+    served = _served(
+        order.config,
+        output,
+        reactor,
+        changes_of=lambda registry: Siblings(registry, reactor),
+        share=share,
+        registrations=order.registrations,
+    )
+    observer = output.observer(order.config.logging, served.masker)
+    globalLogBeginner.beginLoggingTo([observer] if observer else [])
+    daemon = _daemon(
+        served,
+        reactor,
+        inherited_endpoint(LISTENER, reactor),
+        name=f"worker {share.number} of {share.count}",
+        is_ended_by_signals=False,
+    )
+    served.parts.changes.duty = Duty(reactor, daemon)
+    StandardIO(  # type: ignore[call-arg]  # that of Windows takes fewer
+        served.parts.changes, 0, ANSWERS, reactor
+    )
+    reactor.callWhenRunning(signals.ignore)  # the reactor has set its own
+    reactor.run()
+
+
+@frozen
+class Served:
+    """The parts in the real world, with what records and masks."""
+
+    parts: Parts
+    recorder: Recorder
+    masker: Maskers
+
+
+def _served(
+    config: Config, output: Output, reactor: Any, share: Share = WHOLE, **more: Any
+) -> Served:
+    """The parts for *config* in the real world; *more* is for :func:`wired`."""
+    recorder = _recorder(config, reactor, share)
     masker = Maskers(lambda: parts.registry.secrets())  # noqa: PLW0108 - made below
     desk = Desk(recorder, masker, Gathering(reactor))
     ledger = Ledger(desk, _line(config.logging, output, masker))
@@ -165,19 +228,25 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         draw=random.random,
         new_id=lambda: secrets.token_hex(6),
         tell=telling(ledger),
+        share=share,
+        **more,
     )
-    parts.persistence.restore()
+    return Served(parts, recorder, masker)
+
+
+def _daemon(served: Served, reactor: Any, endpoint: IStreamServerEndpoint, **more: Any) -> Daemon:
+    """The life of what is *served* at *endpoint*; *more* is for :class:`Daemon`."""
+    parts = served.parts
     return Daemon(
         reactor,
-        endpoint_for(config.server, reactor),
+        endpoint,
         parts.site,
         parts.forwarding,
         parts.wires,
-        [recorder, Garbage()],
+        [served.recorder, Garbage()],
         parts.draining,
         lambda: parts.registry.catalog.config.drain_timeout,
-        [(notice.level, notice.text) for notice in config.notices],
-        output.observer(config.logging, masker),
+        **more,
     )
 
 
@@ -188,7 +257,7 @@ def _line(logging: Logging, output: Output, masker: Callable[[], Masker]) -> Lin
     return AccessLine(Logger(namespace="yallmp"), masker)
 
 
-def _recorder(config: Config, reactor: Any) -> Recorder:
+def _recorder(config: Config, reactor: Any, share: Share) -> Recorder:
     logging = config.logging
     return Recorder(
         reactor,
@@ -197,4 +266,5 @@ def _recorder(config: Config, reactor: Any) -> Recorder:
         max_total_bytes=logging.max_total_bytes,
         queue_bytes=logging.queue_bytes,
         log=Logger(namespace="yallmp.recorder"),
+        sweeps_for=share.sweeps_for,
     )

@@ -115,6 +115,13 @@ class Registry:
         """Every secret this process knows: those in force, and the latest 1,000 retired."""
         return self._secrets.known
 
+    @classmethod
+    def like(cls, config: Config, registrations: Iterable[Registration]) -> Registry:
+        """A registry like another one, of which these are the configuration and the models."""
+        registry = cls(config)
+        registry._registrations = {each.model_name: each for each in registrations}
+        return registry
+
     def replace(self, config: Config) -> None:
         """
         Put *config* in force; registered models stay, unless it names them itself.
@@ -161,6 +168,12 @@ class Registry:
             raise Conflict(f"{model_name!r} is still needed by {', '.join(users)}.", param="name")
         self._registrations.pop(model_name, None)
         self._publish(without(config, model_name))
+
+
+def dated(config: Config, now: int) -> Config:
+    """*config*, its backends created *now*."""
+    backends = tuple(evolve(b, created=b.created or now) for b in config.backends)
+    return evolve(config, backends=backends)
 
 
 def _as_configured(config: Config) -> set[Backend]:

@@ -55,13 +55,15 @@ class Server:
     """
     Where we listen; ``listen`` is a Twisted endpoint string in place of the other two.
 
-    ``http_client`` is what speaks HTTP to backends: ``llhttp`` or ``twisted``.
+    ``http_client`` is what speaks HTTP to backends: ``llhttp`` or ``twisted``.  ``workers``
+    is how many processes serve; 0 is one for each core.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     listen: str | None = None
     http_client: str = "llhttp"
+    workers: int = 1
 
 
 @frozen

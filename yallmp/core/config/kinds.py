@@ -228,13 +228,6 @@ def as_it_stands(reading: Reading, node: Node) -> Node:
     return node
 
 
-def one_worker(reading: Reading, node: Node) -> None:
-    """The number of processes, which is one in this version."""
-    scalar = reading.typed(node)
-    if scalar is not None and scalar.value not in (None, 1):
-        reading.problem(node, "workers other than 1 are not yet supported; remove it")
-
-
 def path(reading: Reading, node: Node) -> str | None:
     """A path, made absolute."""
     value = text(reading, node)

@@ -1,5 +1,6 @@
 """
-Kinds of values that say where we listen: a host, and an endpoint in Twisted's notation.
+Kinds of values that say where we listen, and with how many processes: a host, an endpoint
+in Twisted's notation, a number.
 
 An endpoint is a kind and its arguments, separated by colons: ``tcp:8000:interface=127.0.0.1``.
 Arguments stand in order or by name; a backslash takes a colon its meaning
@@ -39,6 +40,10 @@ _FORMS = {
     "address": (r".+", "the path of a socket"),
 }
 _PROXIED = "haproxy"
+#: More processes than this are a slip of the finger.
+MAX_WORKERS = 128
+#: What is said where several processes shall listen on something else.
+NOT_SHAREABLE = "several workers need host and port (or a listen of the kind tcp or tcp6)"
 _COLON = re.compile(r"(?<!\\):")
 _EQUALS = re.compile(r"(?<!\\)=")
 _DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
@@ -64,6 +69,41 @@ def endpoint(reading: Reading, node: Node) -> str | None:
         reading.problem(node, f"{reading.shown(node)} {problem}")
         return None
     return value
+
+
+def workers(reading: Reading, node: Node) -> int | None:
+    """The number of processes that serve: 0 is one for each core (``auto``)."""
+    scalar = reading.typed(node)
+    if scalar is None or scalar.value is None:
+        return None
+    value = worker_count(str(scalar.value))
+    if value is None:
+        shown = reading.shown(scalar)
+        reading.problem(node, f"{shown} is neither auto nor a number from 1 to {MAX_WORKERS}")
+    return value
+
+
+def worker_count(word: str) -> int | None:
+    """*word* as a number of processes; ``None`` if it is none."""
+    if word == "auto":
+        return 0
+    count = int(word) if re.fullmatch("[0-9]{1,3}", word) else 0
+    return count if 1 <= count <= MAX_WORKERS else None
+
+
+def tcp_address(listen: str) -> tuple[str, int] | None:
+    """The address and port of an endpoint that is plain TCP; ``None`` of any other."""
+    kind, *parts = _COLON.split(listen)
+    if kind not in ("tcp", "tcp6"):
+        return None
+    given = _arguments(_ARGUMENTS[kind], parts) or {}
+    plain = given.get("interface", "").replace("\\:", ":")
+    return plain or ("::" if kind == "tcp6" else "0.0.0.0"), int(given["port"])
+
+
+def is_shareable(listen: str | None) -> bool:
+    """Whether several processes can listen there; ``None`` stands for a host and a port."""
+    return listen is None or tcp_address(listen) is not None
 
 
 def _is_host(value: str) -> bool:

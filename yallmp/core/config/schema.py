@@ -129,7 +129,7 @@ SERVER = Section(
         Setting("http_client", kinds.choice("llhttp", "twisted")),
         Setting("allowed_hosts", wirekinds.texts),
         Setting("cors_origins", wirekinds.origins),
-        Setting("workers", kinds.one_worker),
+        Setting("workers", listenkinds.workers),
     ),
     later=("tls",),
 )

@@ -13,6 +13,7 @@ from attrs import evolve, fields_dict
 
 from yallmp.core.config import apikeys, litellm, references
 from yallmp.core.config.entries import Entry, read_entry, treatment
+from yallmp.core.config.listenkinds import NOT_SHAREABLE, is_shareable
 from yallmp.core.config.reading import Reading, no_files
 from yallmp.core.config.references import Names
 from yallmp.core.config.schema import API_TYPES, FILE
@@ -149,6 +150,9 @@ def _check_server(reading: Reading, root: Map, server: Values) -> None:
     place = node.get("server") if isinstance(node, Map) else None
     if place is not None and "listen" in server and ("host" in server or "port" in server):
         reading.problem(place, "listen stands in place of host and port; give one or the other")
+    several = server.get("workers", 1) != 1
+    if place is not None and several and not is_shareable(server.get("listen")):
+        reading.problem(place, f"workers: {NOT_SHAREABLE}")
 
 
 def _check_callbacks(reading: Reading, root: Map) -> None:

@@ -1,0 +1,248 @@
+"""All workers make all changes, in one order; what becomes of those who ask and those who die."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.test_changes import changes, fresh, register
+from tests.workforce import PretendedWorker, WorkersReactor
+from yallmp.agreement import PATIENCE, Agreement
+from yallmp.core.changes import Change, Made, Remove
+from yallmp.core.errors import Conflict, NotFound, Overloaded
+from yallmp.core.registry import Registry
+from yallmp.core.settings import Config
+from yallmp.persistence import Persistence
+from yallmp.siblings import PATIENCE as LONG_PATIENCE
+from yallmp.worker_process import Command, Listener, WorkerProcess
+
+
+class Full(Persistence):
+    """A disk that is full."""
+
+    def save(self) -> None:
+        """Nothing can be kept."""
+        raise OSError(28, "No space left on device")
+
+
+class AgreementCase(SynchronousTestCase):
+    """Three workers and what holds them together."""
+
+    def setUp(self) -> None:
+        self.prepare(fresh())
+
+    def prepare(self, registry: Registry, kind: type[Persistence] = Persistence) -> None:
+        """Three workers, which serve."""
+        self.reactor = WorkersReactor()
+        self.registry = registry
+        self.agreement = agreement = Agreement(self.reactor, kind(registry))
+        listener = Listener(agreement.order, agreement.heard, agreement.gone, lambda lines: None)
+        command = Command(("python",), {}, (1, 2))
+        for number in (1, 2, 3):
+            agreement.workers[number] = WorkerProcess(
+                self.reactor, number, command, 10 + number, listener
+            )
+        for worker in agreement.workers.values():
+            worker.start()
+        self.reactor.pump()
+
+    def ask(self, worker: PretendedWorker, change: Change) -> Deferred[Made]:
+        """A client of *worker* wants a change."""
+        assert worker.siblings is not None
+        return Deferred.fromCoroutine(worker.siblings.make(change))
+
+    def served(self) -> list[Any]:
+        """What each of the living serves."""
+        return [worker.registry.catalog for worker in self.reactor.up]
+
+
+class StartTests(AgreementCase):
+    """Workers begin."""
+
+    def test_each_is_told_to_go_when_it_is_ready(self) -> None:
+        """Once; and each has its number and all that is served."""
+        self.assertEqual([w.told for w in self.reactor.up], [["go"]] * 3)
+        orders = [w.order for w in self.reactor.up if w.order]
+        shares = [(order.share.number, order.share.count) for order in orders]
+        self.assertEqual(shares, [(1, 3), (2, 3), (3, 3)])
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_the_supervisor_is_gone(self) -> None:
+        """A worker ends when nobody holds the other end of its pipe."""
+        worker = self.reactor.up[0]
+        assert worker.siblings is not None
+        worker.siblings.connectionLost()
+        self.assertEqual(worker.told, ["go", "drain"])
+
+    def test_one_that_starts_later(self) -> None:
+        """It begins with what was registered and removed meanwhile, before it serves."""
+        self.ask(self.reactor.up[0], register("c", fallbacks=["a"]))
+        self.reactor.pump()
+        self.reactor.up[2].die()
+        self.reactor.advance(1.0)
+        late = self.reactor.up[2]
+        late.receive()
+        self.ask(self.reactor.up[0], register("d"))
+        self.reactor.pump()
+        self.assertEqual(late.told, ["go"])
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+        self.assertEqual(late.registry.registrations, self.registry.registrations)
+
+
+class ChangeTests(AgreementCase):
+    """Changes."""
+
+    def test_one_for_all(self) -> None:
+        """It is made everywhere when its client is answered."""
+        one, two, three = self.reactor.up
+        answer = self.ask(one, register("c", fallbacks=["a"]))
+        one.deliver()
+        for worker in (one, two):
+            worker.receive()
+            worker.deliver()
+        self.assertNoResult(answer)
+        three.receive()
+        three.deliver()
+        self.assertNoResult(answer)
+        one.receive()
+        made = self.successResultOf(answer)
+        assert made.registered is not None
+        self.assertEqual((made.registered.model, made.unkept, made.behind), ("c", None, 0))
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_refusals(self) -> None:
+        """What cannot be made is refused by all, and its client is told why."""
+        one, two, _ = self.reactor.up
+        self.ask(one, register("c", fallbacks=["a"]))
+        self.reactor.pump()
+        for change, kind in ((Remove("nobody"), NotFound), (Remove("a"), Conflict)):
+            answer = self.ask(two, change)
+            self.reactor.pump()
+            self.failureResultOf(answer, kind)
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_two_at_once(self) -> None:
+        """Both are made in the order of the supervisor, also where they were asked for."""
+        one, two, _ = self.reactor.up
+        first = self.ask(one, register("c", api_key="k1"))
+        second = self.ask(two, register("c", api_key="k2"))
+        two.deliver()
+        self.reactor.pump()
+        replaced = [self.successResultOf(each).registered.replaced for each in (first, second)]
+        self.assertEqual(replaced, [True, False])
+        self.assertEqual(self.registry.catalog.group("c")[0].api_key, "k1")
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_one_that_does_not_answer(self) -> None:
+        """Its client waits a second, and is told that one is behind."""
+        one, two, three = self.reactor.up
+        answer = self.ask(one, register("c"))
+        one.deliver()
+        for worker in (one, two):
+            worker.receive()
+            worker.deliver()
+        self.reactor.advance(PATIENCE - 0.1)
+        self.assertEqual(one.to, b"")
+        self.reactor.advance(0.1)
+        one.receive()
+        self.assertEqual(self.successResultOf(answer).behind, 1)
+        three.receive()
+        three.deliver()
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_one_that_dies_meanwhile(self) -> None:
+        """Nobody waits for it."""
+        one, two, three = self.reactor.up
+        answer = self.ask(one, Remove("a"))
+        one.deliver()
+        for worker in (one, two):
+            worker.receive()
+            worker.deliver()
+        three.die()
+        one.receive()
+        self.assertEqual(self.successResultOf(answer), Made(None))
+
+    def test_the_one_that_asked_dies(self) -> None:
+        """The change is made all the same, by its successor too, which nobody answers."""
+        one = self.reactor.up[0]
+        self.ask(one, register("c"))
+        one.deliver()
+        one.die()
+        self.reactor.pump()
+        self.reactor.advance(1.0)
+        self.reactor.pump()
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+        self.assertEqual(len(self.registry.registrations), 1)
+
+    def test_a_supervisor_that_does_not_answer(self) -> None:
+        """Its client is not left waiting for ever."""
+        answer = self.ask(self.reactor.up[0], register("c"))
+        self.reactor.advance(LONG_PATIENCE)
+        self.failureResultOf(answer, Overloaded)
+        self.reactor.pump()
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_a_client_that_leaves(self) -> None:
+        """Its change is made, and nobody is told."""
+        answer = self.ask(self.reactor.up[0], register("c"))
+        answer.cancel()
+        self.failureResultOf(answer)
+        self.reactor.pump()
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    @given(st.data())
+    def test_whatever_happens(self, data: st.DataObject) -> None:
+        """
+        Changes here and there, pipes that are slow, workers that die: in the end all serve
+        the same, and whoever asked and lives has an answer.
+        """
+        self.prepare(fresh())
+        answers: list[tuple[PretendedWorker, Deferred[Made]]] = []
+        for _ in range(data.draw(st.integers(1, 20))):
+            worker = data.draw(st.sampled_from(self.reactor.up))
+            step = data.draw(st.sampled_from(["ask", "ask", "receive", "deliver", "die", "time"]))
+            if step == "ask" and worker.siblings is not None:
+                answer = self.ask(worker, data.draw(changes))
+                answers.append((worker, answer.addErrback(lambda failure: None)))
+            elif step == "receive" and worker.to:
+                worker.receive(data.draw(st.integers(1, 400)))
+            elif step == "deliver":
+                worker.deliver(data.draw(st.integers(1, 400)))
+            elif step == "die" and len(self.reactor.up) > 1:
+                worker.die()
+            elif step == "time":
+                self.reactor.advance(0.5)
+        self.reactor.advance(32.0)
+        self.reactor.pump()
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+        for worker, answer in answers:
+            self.assertTrue(worker.is_dead or answer.called)
+
+
+class KeepingTests(AgreementCase):
+    """``admin.persist`` with several workers."""
+
+    def test_one_writes(self) -> None:
+        """What was asked for here and there is all in the file."""
+        path = Path(self.mktemp())
+        registry = Registry(Config(fresh().catalog.config.backends, persist=str(path)))
+        self.prepare(registry)
+        self.ask(self.reactor.up[0], register("c"))
+        self.ask(self.reactor.up[1], register("d"))
+        self.reactor.pump()
+        models = json.loads(path.read_text())["models"]
+        self.assertEqual([each["source"]["model_name"] for each in models], ["c", "d"])
+
+    def test_a_full_disk(self) -> None:
+        """The change is in force everywhere, and the client learns that it will not last."""
+        self.prepare(fresh(), Full)
+        answer = self.ask(self.reactor.up[1], register("c"))
+        self.reactor.pump()
+        self.assertEqual(self.successResultOf(answer).unkept, "No space left on device")
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)

@@ -1,0 +1,173 @@
+"""
+Several workers as processes: they share the load, change together, are replaced, and end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+from tests.live_proxy import (
+    CLIENT_KEY,
+    PATIENCE,
+    LiveCase,
+    ProxyProcess,
+    configuration,
+    entry,
+    eventually,
+)
+from tests.live_streams import Stream, Streams
+
+STREAMS = 24
+#: Enough for each worker to be asked: a connection goes to either of them by chance.
+ASKED = 16
+_direct = build_opener(ProxyHandler({}))
+
+
+def children(pid: int) -> set[int]:
+    """The processes that *pid* has started and that live."""
+    return {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process; one that is dead and not yet waited for is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class WorkersCase(LiveCase):
+    """A proxy of two workers for each test."""
+
+    skip = None if sys.platform.startswith("linux") else "several workers need Linux"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pids: set[int] = set()
+        self.start(2)
+
+    def start(self, count: int) -> None:
+        """Start a proxy; all its workers serve when this returns."""
+        value = json.loads(configuration(self.backend.api_base))
+        value["general_settings"]["server"]["workers"] = count
+        value["general_settings"]["admin"] = {"persist": "models.json"}
+        value["general_settings"]["admin_key"] = CLIENT_KEY
+        self.proxy = ProxyProcess(json.dumps(value))
+        self.serving(count)
+        self.pids = children(self.proxy.process.pid)
+        self.assertEqual(len(self.pids), count)
+
+    def serving(self, times: int) -> None:
+        """Wait until workers have begun to serve so many times."""
+        eventually(lambda: self.proxy.said.count(" listens on ") == times, "workers that serve")
+
+    def gone(self) -> None:
+        """Wait until no worker is left."""
+        eventually(lambda: not any(map(lives, self.pids)), "workers that are gone")
+
+    def ask(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+        """The status and the JSON of the answer to a request on a connection of its own."""
+        body = None if value is None else json.dumps(value).encode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {CLIENT_KEY}"}
+        url = f"http://127.0.0.1:{self.proxy.port}{path}"
+        request = Request(url, body, headers, method=method)
+        try:
+            with _direct.open(request, timeout=PATIENCE) as answer:
+                return answer.status, json.loads(answer.read())
+        except HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def chat(self, model: str) -> int:
+        """The status of a small chat request."""
+        messages = [{"role": "user", "content": "Hello."}]
+        body = {"model": model, "messages": messages, "user": self.tag}
+        return self.ask("POST", "/v1/chat/completions", body)[0]
+
+    def streams(self, count: int) -> Streams:
+        """Streams that wait for the backend to be released; it has seen all of them."""
+        opened = [Stream.opened(self.proxy.port, "gated", self.tag) for _ in range(count)]
+        streams = Streams(opened)
+        self.addCleanup(streams.close)
+        streams.follow(lambda: self.seen()["open"] == count)
+        return streams
+
+
+class LoadTests(WorkersCase):
+    """Both serve; one that dies is replaced."""
+
+    def test_one_is_killed(self) -> None:
+        """Only its own streams break; nobody is refused meanwhile, and another comes."""
+        streams = self.streams(STREAMS)
+        os.kill(min(self.pids), signal.SIGKILL)
+        self.assertEqual([self.chat("chat") for _ in range(ASKED)], [200] * ASKED)
+        self.backend.release(self.tag)
+        streams.follow(streams.all_over)
+        whole = sum(each.whole for each in streams.streams)
+        self.assertTrue(0 < whole < STREAMS, f"{whole} of {STREAMS} streams are whole")
+        self.serving(3)
+        self.assertRegex(self.proxy.said, r"worker 1 ended .* signal 9.* again in 1 s")
+        self.assertEqual(len(children(self.proxy.process.pid)), 2)
+        for part in self.proxy.files("requests/*.part"):
+            part.unlink()  # what the killed one had under way stays unfinished
+
+
+class ChangeTests(WorkersCase):
+    """What one is told, all do."""
+
+    def test_a_model_comes_and_goes(self) -> None:
+        """It is known to all when the answer is there, and unknown likewise; it is kept once."""
+        for round_ in range(3):
+            model = f"new-{round_}"
+            body = {**entry(model, self.backend.api_base, target_model="chat"), "fallbacks": []}
+            self.assertEqual(self.ask("POST", "/admin/models", body)[0], 200)
+            self.assertEqual([self.chat(model) for _ in range(ASKED)], [200] * ASKED)
+        self.assertEqual(self.ask("DELETE", "/admin/models/new-1")[0], 200)
+        self.assertEqual([self.chat("new-1") for _ in range(ASKED)], [404] * ASKED)
+        self.assertEqual(self.ask("DELETE", "/admin/models/new-1")[0], 404)
+        kept = json.loads((self.proxy.folder / "models.json").read_text())
+        names = [model["source"]["model_name"] for model in kept["models"]]
+        self.assertEqual(names, ["new-0", "new-2"])
+        (self.proxy.folder / "models.json").unlink()  # it has a key in it, as it must
+
+
+class EndTests(WorkersCase):
+    """The end of all."""
+
+    def test_streams_may_finish(self) -> None:
+        """SIGTERM to all of them, as systemd does it: what is under way ends whole; status 0."""
+        streams = self.streams(4)
+        for pid in (self.proxy.process.pid, *self.pids):
+            os.kill(pid, signal.SIGTERM)
+        eventually(self.refused, "a port that is closed")
+        self.backend.release(self.tag)
+        streams.follow(streams.all_over)
+        self.assertEqual([each.whole for each in streams.streams], [True] * 4)
+        self.assertEqual(self.proxy.process.wait(PATIENCE), 0)
+        self.gone()
+        self.assertNotIn("#error", self.proxy.said)
+
+    def refused(self) -> bool:
+        """Whether nobody can connect."""
+        try:
+            self.chat("chat")
+        except OSError:
+            return True
+        return False
+
+    def test_the_supervisor_is_killed(self) -> None:
+        """Its workers end by themselves, after what they have under way."""
+        streams = self.streams(4)
+        self.proxy.end(signal.SIGKILL)
+        eventually(self.refused, "a port that is closed")
+        self.backend.release(self.tag)
+        streams.follow(streams.all_over)
+        self.assertEqual([each.whole for each in streams.streams], [True] * 4)
+        self.gone()

@@ -1,0 +1,168 @@
+"""
+What a supervisor and its workers tell each other.
+
+The supervisor begins with an :class:`Order`: which worker this is, and what is served at
+that moment.  From then on both sides send messages, a line of JSON each.
+
+============== ==========================================================================
+of the worker
+============== ==========================================================================
+``Here``       it is ready to serve
+``Ask``        a client wants a change; ``ask`` is the worker's own number for it
+``Confirm``    the change with this number is made
+============== ==========================================================================
+
+============== ==========================================================================
+of the supervisor
+============== ==========================================================================
+``Go``         serve
+``Ordered``    make this change; ``ask`` is set if it is the worker's own
+``Settled``    a change of the worker's own is made by all; ``behind`` have not said so yet
+``Drain``      end, when what is under way is over
+``Hurry``      end now
+============== ==========================================================================
+
+A pipe keeps the order.  So a worker has made all changes from before its ``Go`` when it
+begins to serve, and that is when the others begin to wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import asdict, define, field, frozen
+
+from yallmp.core.changes import Change, Register, Remove
+from yallmp.core.registry import Registration
+from yallmp.core.settings import Config
+from yallmp.core.shares import Share
+
+_LENGTH = 8
+
+
+@frozen
+class Order:
+    """
+    What a worker is to be, told by the supervisor that starts it.
+
+    It has the configuration in force, so that all workers serve the same even if the file
+    was changed since.  It goes from a process to its own child, through a pipe that nobody
+    else has; nothing else may be unpickled.
+    """
+
+    share: Share
+    config: Config
+    registrations: tuple[Registration, ...] = ()
+
+    def encoded(self) -> bytes:
+        """The order behind its length, of :data:`_LENGTH` bytes."""
+        content = pickle.dumps(self)
+        return len(content).to_bytes(_LENGTH, "big") + content
+
+
+def size_of(head: bytes) -> int:
+    """How many bytes of an order follow its first ones."""
+    return int.from_bytes(head, "big")
+
+
+def decoded(content: bytes) -> Order:
+    """The order that is written in *content*."""
+    order = pickle.loads(content)
+    assert isinstance(order, Order)
+    return order
+
+
+@frozen
+class Here:
+    """The worker is ready to serve."""
+
+
+@frozen
+class Ask:
+    """A client wants a change."""
+
+    ask: int
+    change: Change
+
+
+@frozen
+class Confirm:
+    """A change is made."""
+
+    number: int
+
+
+@frozen
+class Go:
+    """Serve."""
+
+
+@frozen
+class Ordered:
+    """Make this change; the number says which it is of all."""
+
+    number: int
+    change: Change
+    ask: int | None = None
+
+
+@frozen
+class Settled:
+    """A change that was asked for is made, and kept or not."""
+
+    ask: int
+    unkept: str | None = None
+    behind: int = 0
+
+
+@frozen
+class Drain:
+    """End, when what is under way is over."""
+
+
+@frozen
+class Hurry:
+    """End now."""
+
+
+Message = Here | Ask | Confirm | Go | Ordered | Settled | Drain | Hurry
+_KINDS = (Here, Ask, Confirm, Go, Ordered, Settled, Drain, Hurry)
+_MESSAGES = {kind.__name__: kind for kind in _KINDS}
+_CHANGES = {kind.__name__: kind for kind in (Register, Remove)}
+
+
+def encoded(message: Message) -> bytes:
+    """*message* as a line."""
+    fields = asdict(message, recurse=False)
+    if "change" in fields:
+        change = fields["change"]
+        fields["change"] = [type(change).__name__, asdict(change, recurse=False)]
+    return json.dumps([type(message).__name__, fields]).encode("ascii") + b"\n"
+
+
+@define
+class Decoder:
+    """Makes messages of the bytes that come through a pipe, cut anywhere."""
+
+    _rest: bytes = field(default=b"", repr=False)
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that *data* completes."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return map(_decoded, lines)
+
+
+def _decoded(line: bytes) -> Message:
+    kind, fields = json.loads(line)
+    if "change" in fields:
+        fields["change"] = _change(*fields["change"])
+    message: Message = _MESSAGES[kind](**fields)
+    return message
+
+
+def _change(kind: str, fields: dict[str, Any]) -> Change:
+    change: Change = _CHANGES[kind](**fields)
+    return change

@@ -1,0 +1,144 @@
+"""
+The worker's side of its pipes: changes that all workers make, and orders when to end.
+
+A change goes to the supervisor first, also one of this worker's own; it is made when it
+comes back, in its place among the changes of others, and its client is answered when all
+others have made it.  (:mod:`yallmp.core.control` has the messages.)
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+from typing import Protocol as TypingProtocol
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from yallmp.core.changes import Change, Made, make
+from yallmp.core.control import (
+    Ask,
+    Confirm,
+    Decoder,
+    Drain,
+    Go,
+    Here,
+    Hurry,
+    Message,
+    Ordered,
+    Settled,
+    encoded,
+)
+from yallmp.core.errors import Overloaded, ProxyError
+from yallmp.core.registry import Registered, Registry
+from yallmp.interfaces import IChanges
+
+#: Beyond this nobody knows what became of a change, in seconds.
+PATIENCE = 10.0
+
+
+class Obedient(TypingProtocol):
+    """Who does what the supervisor says."""
+
+    def go(self) -> None:
+        """Serve."""
+
+    def drain(self) -> None:
+        """End, when what is under way is over; it may be said more than once."""
+
+    def hurry(self) -> None:
+        """End now."""
+
+
+@define(eq=False)
+class Asked:
+    """
+    A change that a client of this worker wants.
+
+    :ivar settled: fires with what the change came to.
+    :ivar made: what it came to here: what was registered, or why it cannot be made.
+    """
+
+    settled: Deferred[Made]
+    made: Registered | ProxyError | None = None
+
+    def tell(self, message: Settled) -> None:
+        """It is settled."""
+        if isinstance(self.made, ProxyError):
+            self.settled.errback(self.made)
+        else:
+            self.settled.callback(Made(self.made, message.unkept, message.behind))
+
+
+@implementer(IChanges)
+@define(eq=False)
+class Siblings(Protocol):
+    """
+    Makes the changes of all workers in *registry*.
+
+    :ivar duty: is set before there is a connection.
+    """
+
+    registry: Registry
+    clock: IReactorTime
+    duty: Obedient = field(init=False)
+    _asked: dict[int, Asked] = field(factory=dict)
+    _last: int = 0
+    _messages: Decoder = field(factory=Decoder)
+
+    async def make(self, change: Change) -> Made:
+        """See :class:`IChanges`."""
+        self._last = ask = self._last + 1
+        settled: Deferred[Made] = Deferred(lambda _: None)
+        self._asked[ask] = Asked(settled)
+        self._say(Ask(ask, change))
+        try:
+            return await settled.addTimeout(PATIENCE, self.clock, _unknown)
+        finally:
+            self._asked.pop(ask, None)
+
+    def connectionMade(self) -> None:
+        """The supervisor hears us."""
+        self._say(Here())
+
+    def dataReceived(self, data: bytes) -> None:
+        """The supervisor says something, cut anywhere."""
+        for message in self._messages.feed(data):
+            self._hear(message)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The supervisor is dead: what is under way may finish, and nobody asks for more."""
+        self.duty.drain()
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, Ordered):
+            self._make(message)
+        elif isinstance(message, Settled) and message.ask in self._asked:
+            self._asked.pop(message.ask).tell(message)
+        elif isinstance(message, Go):
+            self.duty.go()
+        elif isinstance(message, Drain):
+            self.duty.drain()
+        elif isinstance(message, Hurry):
+            self.duty.hurry()
+
+    def _make(self, ordered: Ordered) -> None:
+        made: Registered | ProxyError | None
+        try:
+            made = make(self.registry, ordered.change)
+        except ProxyError as error:
+            made = error
+        if ordered.ask in self._asked:
+            self._asked[ordered.ask].made = made
+        self._say(Confirm(ordered.number))
+
+    def _say(self, message: Message) -> None:
+        if self.transport is not None:
+            self.transport.write(encoded(message))
+
+
+def _unknown(result: object, seconds: float) -> NoReturn:
+    raise Overloaded("The other workers do not answer; GET /admin/models shows what is in force.")
