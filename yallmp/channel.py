@@ -50,6 +50,7 @@ class ProxyChannel(SweptChannel):
     One connection of a client.
 
     :ivar in_body: whether a request's head is there, but not all of its body.
+    :ivar blank: whether an empty line came in place of a request: there may be one.
     """
 
     limits: Limits = Limits()
@@ -57,6 +58,7 @@ class ProxyChannel(SweptChannel):
     transport: Any
     request_line = b""
     in_body = False
+    blank = False
     ends: Ends | None = None
     _discard_left: int | None = None
     _in_head = False
@@ -90,11 +92,6 @@ class ProxyChannel(SweptChannel):
         """Whether this is TLS."""
         return self._secure
 
-    def date(self) -> bytes:
-        """The time of day, for an answer."""
-        date: bytes = self.site.sweep.date
-        return date
-
     def dataReceived(self, data: bytes) -> None:
         if self._discard_left is None:
             if not (self._at_start() and self._take(data)):
@@ -110,6 +107,7 @@ class ProxyChannel(SweptChannel):
             self.requests
             or self._buffer
             or self._busyReceiving
+            or self.blank
             or not self.persistent
             or self.transport.disconnecting
         )
@@ -119,24 +117,32 @@ class ProxyChannel(SweptChannel):
         head = plain_head(data, self.limits)
         if head is None or head.length > self.limits.max_body_bytes:
             return False
-        if len(data) > head.end + head.length:
+        missing = head.end + head.length - len(data)
+        if missing < 0:
             return False
         request: Any = self.requestFactory(self, 0)
         request.pairs = head.pairs
         self.requests.append(request)
-        self._command, self._path, self._version = head.method, head.target, b"HTTP/1.1"
-        if len(data) == head.end + head.length:
-            request.body = data[head.end :]
-            self.allContentReceived()
+        if missing:
+            self._await_body(request, head, data[head.end :])
         else:
-            request.gotLength(head.length)
-            self._await_body(head, data[head.end :])
+            self._serve(request, head, data[head.end :])
         return True
 
-    def _await_body(self, head: RequestHead, data: bytes) -> None:
+    def _serve(self, request: Any, head: RequestHead, body: bytes) -> None:
+        """Serve a request that is whole; until it is answered, nothing else is read."""
+        self._savedTimeOut = self.setTimeout(None)
+        self._handlingRequest = True
+        self.setRawMode()
+        request.body = body
+        request.serve(head.method, head.target, b"HTTP/1.1")
+
+    def _await_body(self, request: Any, head: RequestHead, data: bytes) -> None:
         """Have Twisted collect a body that comes in several reads; *data* is what is there."""
         self.request_line = b"%b %b HTTP/1.1" % (head.method, head.target)
         self.in_body = True
+        self._command, self._path, self._version = head.method, head.target, b"HTTP/1.1"
+        request.gotLength(head.length)
         self._maybeChooseTransferDecoder(b"Content-Length", b"%d" % head.length)
         self.setRawMode()
         super().dataReceived(data)
@@ -175,7 +181,9 @@ class ProxyChannel(SweptChannel):
 
     def lineReceived(self, line: bytes) -> bool:
         """Take a line of the head; true ends the reading of lines (``LineReceiver``)."""
-        if not self._in_head and line:
+        if not self._in_head and not line:
+            self.blank = True
+        elif not self._in_head:
             self._in_head = True
             self.request_line = line
             self.await_head(self.limits.head_timeout)

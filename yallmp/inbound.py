@@ -38,7 +38,7 @@ class ProxyRequest(LazyRequest):
 
     arrival: Arrival
     _body_left = 0
-    _parts: list[bytes] | None = None
+    _parts: list[bytes]
     _unsent: bytes | None = None
     _streams = False
     _over: bool | None = None
@@ -61,21 +61,20 @@ class ProxyRequest(LazyRequest):
         if self._body_left < 0:
             self._refuse_body()
         else:
-            self._parts.append(data)  # type: ignore[union-attr]
+            self._parts.append(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """All of it is there."""
-        self.channel.in_body = False
-        if self.channel.refusing:
-            return
-        if self._parts is not None:
-            self.body, self._parts = b"".join(self._parts), None
-        self.method, self.uri, self.clientproto = command, origin_form(path), version
-        self.path = self.uri.partition(b"?")[0]
-        self.process()
+        channel = self.channel
+        channel.in_body = channel.blank = False
+        if not channel.refusing:
+            self.body, self._parts = b"".join(self._parts), []
+            self.serve(command, origin_form(path), version)
 
-    def process(self) -> None:
-        """Let the site's resource, which is a leaf, answer."""
+    def serve(self, method: bytes, target: bytes, version: bytes) -> None:
+        """Let the site's resource, which is a leaf, answer; *target* is a path."""
+        self.method, self.uri, self.clientproto = method, target, version
+        self.path = target.partition(b"?")[0]
         self.site = self.channel.site
         try:
             self.render(self.site.resource)
@@ -138,7 +137,8 @@ class ProxyRequest(LazyRequest):
             self.transport.writeSequence((head, sent))
         else:
             self.transport.write(head + sent)
-        self._finished()
+        self.finished = 1
+        self._cleanup()
 
     def begin(self, status: int, headers: HeaderPairs) -> None:
         """Begin a stream; nothing goes out before its first part, or its end."""
@@ -173,7 +173,7 @@ class ProxyRequest(LazyRequest):
     def write(self, data: bytes) -> None:
         """Twisted's own way to answer."""
         if not self.startedWriting and not self._disconnected:
-            self.setHeader(b"date", self.channel.date())
+            self.setHeader(b"date", self.channel.site.sweep.date)
         super().write(data)
 
     def finish(self) -> None:
@@ -186,7 +186,8 @@ class ProxyRequest(LazyRequest):
         last = b"0\r\n\r\n" if self.chunked else b""
         self.transport.write((self._unsent or b"") + last)
         self._unsent, self.startedWriting = None, 1
-        self._finished()
+        self.finished = 1
+        self._cleanup()
 
     def _head(self, status: int, headers: HeaderPairs, framing: HeaderPairs) -> bytes:
         """The answer's head; the status is noted."""
@@ -194,7 +195,7 @@ class ProxyRequest(LazyRequest):
             raise RuntimeError("This request has been answered already.")
         self.code = status
         channel = self.channel
-        pairs = [(b"Date", channel.date()), *self._preset(headers), *headers, *framing]
+        pairs = [(b"Date", channel.site.sweep.date), *self._preset(headers), *headers, *framing]
         if not channel.persistent:
             pairs.append((b"Connection", b"close"))
         return answer_head(self.clientproto, status, pairs)
@@ -205,10 +206,6 @@ class ProxyRequest(LazyRequest):
         preset = self.preset if asked_for is None else _pairs(asked_for)
         replaced = {name.lower() for name, _ in headers}
         return tuple([pair for pair in preset if pair[0].lower() not in replaced])
-
-    def _finished(self) -> None:
-        self.finished = 1
-        self._cleanup()
 
     def _cleanup(self) -> None:
         if self.producer:

@@ -38,10 +38,8 @@ class LazyRequest(Request):
     _parsePOSTFormSubmission = False  # noqa: N815
 
     def __init__(self, channel: Any) -> None:
-        self.channel = channel
+        self.channel = self._arrived_on = channel
         self.transport = channel.transport
-        self.client = channel.getPeer()
-        self.host = channel.getHost()
 
     def getRequestHostname(self) -> bytes:  # noqa: N802
         """
@@ -51,6 +49,16 @@ class LazyRequest(Request):
         error before any handler; ours do not depend on it, and ``core.access`` judges it.
         """
         return b"yallmp"
+
+    @cached_property
+    def client(self) -> Any:
+        """The address of who asks."""
+        return self._arrived_on.getPeer()
+
+    @cached_property
+    def host(self) -> Any:
+        """The address at which we were asked."""
+        return self._arrived_on.getHost()
 
     @cached_property
     def requestHeaders(self) -> Headers:  # type: ignore[override]  # noqa: N802
