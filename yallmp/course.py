@@ -27,6 +27,7 @@ from yallmp.tools import Tools
 Commit = Callable[[int, HeaderPairs], HeaderPairs]
 #: What is told of an attempt that answers.
 _SERVED = "200"
+_NOBODY: frozenset[str] = frozenset()
 
 
 @define(eq=False)
@@ -60,6 +61,8 @@ class Course:
     @property
     def resting(self) -> frozenset[str]:
         """The backends of the route that rest now."""
+        if not self.tools.registry.breakers.unwell:
+            return _NOBODY
         return self.tally.resting(self.call.route.names)
 
     def next(self, left: float, *, spare: bool = True) -> Try | Stop:
@@ -149,11 +152,11 @@ class Course:
         self._spent = None
 
     def _new(self, backend: Backend, seam: Seam | None) -> Attempt:
-        asked = {t.backend.name for t in self.tried}
-        asked.add(backend.name)
-        given_up = asked | self.resting
-        last = all(leg.name in given_up for leg in self.call.route.legs)
-        repeat = len(asked) == 1
+        asked = (
+            {backend.name, *[t.backend.name for t in self.tried]} if self.tried else {backend.name}
+        )
+        legs, repeat = self.call.route.legs, len(asked) == 1
+        last = len(legs) == 1 or asked.union(self.resting).issuperset([b.name for b in legs])
         return Attempt(self.call, self.client, self, backend, self.made, repeat, last, seam)
 
     def commit(self, status: int, headers: HeaderPairs) -> HeaderPairs:

@@ -104,6 +104,9 @@ class Wire:
 
     def cut(self) -> None:
         """Close the connection at once; what is on it is lost."""
+        if isinstance(self.connection, Connection):
+            self.connection.abort()
+            return
         transport = getattr(self.connection, "transport", None)
         if transport is not None:
             transport.abortConnection()

@@ -89,13 +89,15 @@ def admit(visit: Visit, access: Access) -> Admitted:
 def _check_single(visit: Visit) -> None:
     headers = visit.headers
     for name in _SINGLE:
-        if name in headers:
+        if len(headers.get(name, ())) > 1:
             visit.one(name)
 
 
 def _check_origin(visit: Visit, access: Access) -> None:
-    origin = visit.one("origin")
-    if origin is not None and not _is_listed(origin, access.cors_origins):
+    if "origin" not in visit.headers:
+        return
+    origin = visit.one("origin") or ""
+    if not _is_listed(origin, access.cors_origins):
         raise Forbidden(
             f"Web pages of {origin!r} may not use this proxy. To allow them, add the origin"
             " to general_settings.server.cors_origins."
@@ -119,7 +121,7 @@ def _check_host(visit: Visit, access: Access) -> None:
 
 
 def _by_key(visit: Visit, keys: Iterable[Key]) -> Admitted:
-    tokens = list(_tokens(visit))
+    tokens = _tokens(visit)
     if not tokens:
         raise Unauthorized(
             "A key is needed: send one of general_settings.api_keys as"
@@ -133,13 +135,12 @@ def _by_key(visit: Visit, keys: Iterable[Key]) -> Admitted:
     return Admitted(right[0].name, right[0].models)
 
 
-def _tokens(visit: Visit) -> Iterator[str]:
+def _tokens(visit: Visit) -> list[str]:
     bearer = _BEARER.fullmatch(visit.one("authorization") or "")
-    if bearer:
-        yield bearer[1]
-    direct = visit.one("x-api-key")
-    if direct:
-        yield direct
+    tokens = [bearer[1]] if bearer else []
+    if visit.headers.get("x-api-key"):
+        tokens += filter(None, [visit.one("x-api-key")])
+    return tokens
 
 
 def _digest(token: str) -> bytes:

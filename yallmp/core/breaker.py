@@ -161,7 +161,9 @@ class Breaker:
 
     def begin(self, now: float) -> Permit:
         """A request goes to the backend, be it that it rests and nobody else is left."""
-        half_open = not self.is_closed and self.state(now) is State.HALF_OPEN
+        if self._state is State.CLOSED:
+            return Permit(self._generation)
+        half_open = self.state(now) is State.HALF_OPEN
         permit = Permit(self._generation)
         if half_open and self._probe is None:
             self._probe = permit
@@ -262,27 +264,31 @@ _NO_BREAKER = Breaker()
 
 
 class Breakers:
-    """The breakers of all backends, by name; one that nothing is known of is closed."""
+    """
+    The breakers of all backends, by name; one that nothing is known of is closed.
+
+    :ivar unwell: those that are not closed; while there are none, nobody rests.
+    """
 
     def __init__(self) -> None:
         self._breakers: dict[str, Breaker] = {}
-        self._unwell: set[Breaker] = set()
+        self.unwell: set[Breaker] = set()
 
     def of(self, name: str) -> Breaker:
         """The breaker of the backend *name*."""
         found = self._breakers.get(name)
         if found is None:
-            found = self._breakers[name] = Breaker(unwell=self._unwell)
+            found = self._breakers[name] = Breaker(unwell=self.unwell)
         return found
 
     def resting(self, names: Iterable[str], now: float) -> frozenset[str]:
         """Those of *names* that rest."""
-        if not self._unwell:
+        if not self.unwell:
             return _NOBODY
         met = [(name, self._breakers[name]) for name in names if name in self._breakers]
-        return frozenset(name for name, it in met if it in self._unwell and it.rests(now))
+        return frozenset(name for name, it in met if it in self.unwell and it.rests(now))
 
     def forget(self, names: Iterable[str]) -> None:
         """What was known of *names* no longer holds."""
         for name in names:
-            self._unwell.discard(self._breakers.pop(name, _NO_BREAKER))
+            self.unwell.discard(self._breakers.pop(name, _NO_BREAKER))

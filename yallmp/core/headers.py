@@ -8,7 +8,7 @@ own connection, its own site or the message's framing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from yallmp.core.backend import Backend
@@ -37,6 +37,7 @@ _STAYS_DOWN = HOP_BY_HOP | {
     b"set-cookie", b"server", b"date", b"alt-svc", b"strict-transport-security",
     b"content-length", b"content-encoding", b"x-request-id", b"x-yallmp-id",
 }  # fmt: skip
+_CONNECTION = len(b"connection")
 _STAYS_DOWN_PREFIXES = (b"access-control-", b"x-yallmp-")
 
 
@@ -48,36 +49,40 @@ def for_backend(headers: HeaderPairs, backend: Backend, *, repeat: bool) -> Head
     :param repeat: whether this goes to the backend that an ``idempotency-key`` was
         already sent to (or to the first one).
     """
-    lowered = [(name.lower(), value) for name, value in headers]
-    wanted, ours, typed = _towards(backend)
-    named = _named_by_connection(lowered)
-    passed = [pair for pair in lowered if wanted(pair[0]) and pair[0] not in named]
-    if not repeat:
-        passed = [pair for pair in passed if pair[0] != b"idempotency-key"]
-    if not typed and not any(name == b"content-type" for name, _ in passed):
+    listed, replaced, ours = _towards(backend)
+    named = _named_by_connection(headers)
+    passed, typed = [], b"content-type" in replaced
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered not in listed and not lowered.startswith(_PASS_UP_PREFIX):
+            continue
+        if lowered in replaced or lowered in named:
+            continue
+        if repeat or lowered != b"idempotency-key":
+            typed = typed or lowered == b"content-type"
+            passed.append((lowered, value))
+    if not typed:
         passed.append((b"content-type", b"application/json"))
     return (*passed, *ours)
 
 
 @lru_cache(1024)
-def _towards(backend: Backend) -> tuple[Callable[[bytes], bool], HeaderPairs, bool]:
-    """Which of a client's headers pass; those that *backend* adds; whether one is a type."""
+def _towards(backend: Backend) -> tuple[frozenset[bytes], frozenset[bytes], HeaderPairs]:
+    """Which of a client's headers pass, which *backend* replaces, and those that it adds."""
     extra = tuple((name.lower().encode(), value.encode()) for name, value in backend.extra_headers)
     replaced = frozenset(name for name, _ in extra)
     also = frozenset(name.encode("latin-1", "replace") for name in backend.pass_headers)
-    wanted = _PASS_UP | _DIALECT.get(backend.api_type, set()) | (also - _NEVER_UP)
-    listed = frozenset(wanted - replaced)
-
-    def passes(name: bytes) -> bool:
-        return name in listed or (name.startswith(_PASS_UP_PREFIX) and name not in replaced)
-
-    return passes, (*_own(backend, replaced), *extra), b"content-type" in replaced
+    listed = _PASS_UP | _DIALECT.get(backend.api_type, set()) | (also - _NEVER_UP)
+    return frozenset(listed), replaced, (*_own(backend, replaced), *extra)
 
 
-def _named_by_connection(lowered: Iterable[tuple[bytes, bytes]]) -> Collection[bytes]:
+def _named_by_connection(headers: HeaderPairs) -> Collection[bytes]:
     """Headers that belong to the connection because ``Connection`` says so (RFC 9110, 7.6.1)."""
-    values = [value for name, value in lowered if name == b"connection"]
-    return [token.strip().lower() for value in values for token in value.split(b",")]
+    named: list[bytes] = []
+    for name, value in headers:
+        if len(name) == _CONNECTION and name.lower() == b"connection":
+            named += [token.strip().lower() for token in value.split(b",")]
+    return named
 
 
 def _own(backend: Backend, replaced: Collection[bytes]) -> Iterable[tuple[bytes, bytes]]:
@@ -93,16 +98,17 @@ def for_client(headers: HeaderPairs) -> HeaderPairs:
     Repeated ones stay repeated; the backend's ``x-request-id`` becomes
     ``x-yallmp-upstream-request-id``.
     """
-    lowered = [(name.lower(), value) for name, value in headers]
-    named = _named_by_connection(lowered)
-    passed = [
-        pair
-        for pair in lowered
-        if pair[0] not in _STAYS_DOWN
-        and not pair[0].startswith(_STAYS_DOWN_PREFIXES)
-        and pair[0] not in named
-    ]
-    ids = [(b"x-yallmp-upstream-request-id", v) for name, v in lowered if name == b"x-request-id"]
+    named = _named_by_connection(headers)
+    passed: list[tuple[bytes, bytes]] = []
+    ids: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered == b"x-request-id":
+            ids.append((b"x-yallmp-upstream-request-id", value))
+        elif not (
+            lowered in _STAYS_DOWN or lowered.startswith(_STAYS_DOWN_PREFIXES) or lowered in named
+        ):
+            passed.append((lowered, value))
     return (*passed, *ids[:1])
 
 

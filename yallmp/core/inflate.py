@@ -65,6 +65,9 @@ class Inflater:
         return out
 
 
+_PLAIN = (b"", b"identity")
+
+
 def _as_it_is(data: bytes) -> bytes:
     return data
 
@@ -75,10 +78,10 @@ def decoder(headers: HeaderPairs, limit: int) -> Callable[[bytes], bytes]:
 
     :raises AttemptFailed: an encoding that is not known here.
     """
-    named = [
-        value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"
-    ]
-    encodings = [value for value in named if value not in (b"", b"identity")]
+    encodings: list[bytes] = []
+    for name, value in headers:
+        if name.lower() == b"content-encoding" and value.strip().lower() not in _PLAIN:
+            encodings.append(value.strip().lower())
     if not encodings:
         return _as_it_is
     if encodings in ([b"gzip"], [b"x-gzip"], [b"deflate"]):

@@ -21,6 +21,13 @@ from yallmp.lean.response import BodyTransport, LeanResponse
 
 #: A larger body is not copied to stand in one piece with its head.
 JOINED = 64 * 1024
+#: llhttp knows no others.
+_VERSIONS = {
+    "0.9": (b"HTTP", 0, 9),
+    "1.0": (b"HTTP", 1, 0),
+    "1.1": (b"HTTP", 1, 1),
+    "2.0": (b"HTTP", 2, 0),
+}
 _DONE = Failure(ResponseDone())
 
 
@@ -68,6 +75,9 @@ class Connection(Protocol):
             self._fail(Failure())
             return
         if parser.head and self._response is None:
+            if parser.complete:
+                self._whole(parser, body)
+                return
             self._answer(parser)
         if self._response is not None and body:
             self._response.take(body)
@@ -80,15 +90,22 @@ class Connection(Protocol):
         self.abort()
 
     def _answer(self, parser: AnswerParser) -> None:
-        major, _, minor = parser.version.partition(".")
-        self._response = LeanResponse(
-            parser.status,
-            parser.reason,
-            (b"HTTP", int(major), int(minor or 0)),
-            parser.headers,
-            BodyTransport(self),
-        )
+        self._response = _response(parser, BodyTransport(self))
         self._fire(self._response)
+
+    def _whole(self, parser: AnswerParser, body: bytes) -> None:
+        """All of it came at once: whoever waits for the head finds the body there."""
+        response = _response(parser, BodyTransport(self))
+        response.has_come(body, _DONE)
+        self._parser = None
+        if self.holder is not None:
+            self.holder.release()
+        keep = parser.keep_alive and not parser.extra and not self.lost
+        if keep:
+            self._idle(self)
+        self._fire(response)
+        if not keep:
+            self.abort()
 
     def _fire(self, result: Any) -> None:
         wanted, self._wanted = self._wanted, None
@@ -148,3 +165,8 @@ class Connection(Protocol):
             self.lost = True
             self._gone(self)
             ITCPTransport(self.transport).abortConnection()
+
+
+def _response(parser: AnswerParser, transport: BodyTransport) -> LeanResponse:
+    version = _VERSIONS.get(parser.version, _VERSIONS["1.1"])
+    return LeanResponse(parser.status, parser.reason, version, parser.headers, transport)

@@ -123,13 +123,15 @@ class AnswerParser:
         self.until_close = self._is_unframed()
 
     def _is_unframed(self) -> bool:
-        names = [name.lower() for name, _ in self._pairs]
-        if b"transfer-encoding" in names:
-            codings = [v for n, v in self._pairs if n.lower() == b"transfer-encoding"]
-            if [coding.strip().lower() for coding in codings] != [b"chunked"]:
-                raise NotHTTP("a transfer coding other than chunked")
-            return False
-        return b"content-length" not in names and self.status not in _BODILESS
+        framed, codings = self.status in _BODILESS, []
+        for name, value in self._pairs:
+            lowered = name.lower()
+            if lowered == b"transfer-encoding":
+                codings.append(value.strip().lower())
+            framed = framed or lowered == b"content-length"
+        if codings and codings != [b"chunked"]:
+            raise NotHTTP("a transfer coding other than chunked")
+        return not codings and not framed
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""

@@ -118,6 +118,13 @@ class LeanResponse:
         else:
             self._protocol.dataReceived(data)
 
+    def has_come(self, body: bytes, reason: Failure) -> None:
+        """The body is there already, and ended for *reason*."""
+        self.transport.release()
+        self._end = reason
+        if body:
+            self._waiting.append(body)
+
     def over(self, reason: Failure) -> None:
         """The body ended, for *reason*."""
         self.transport.release()
