@@ -11,8 +11,6 @@ from attrs import define, field
 
 #: More characters than this are not kept: such an answer is not told on.
 MOST = 1024 * 1024
-#: So many pieces are kept before they are joined.
-PARTS = 256
 
 
 @define
@@ -36,10 +34,14 @@ class Transcript:
         if self._size > MOST:
             self.keep(False)
         elif text:
-            parts = self._parts.setdefault(name, [])
-            parts.append(text)
-            if len(parts) > PARTS:
-                parts[:] = ["".join(parts)]
+            self._keep(self._parts.setdefault(name, []), text)
+
+    @staticmethod
+    def _keep(parts: list[str], text: str) -> None:
+        """Of the pieces each is twice as long as the next, so that they are few."""
+        while parts and len(parts[-1]) < 2 * len(text):
+            text = parts.pop() + text
+        parts.append(text)
 
     def keep(self, wanted: bool) -> None:
         """Keep nothing, unless it is *wanted*."""
