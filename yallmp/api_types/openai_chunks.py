@@ -56,13 +56,18 @@ class Chunk(Struct, gc=False):
 
 
 _decode = Decoder(Chunk).decode_lines
+#: Fields and what is said in them, in order.
+Said = list[tuple[str, str]]
+#: It speaks in more than one field, whose order matters.
+_SEVERAL = ("", "")
 
 
-def usual_chunks(lines: bytes, count: int) -> list[Chunk] | None:
+def usual_chunks(lines: bytes, count: int) -> tuple[list[Chunk], Said] | None:
     """
-    The *count* chunks of *lines*, one in each; ``None`` if any is not usual.
+    The *count* chunks of *lines*, one in each, and what each says.
 
-    msgspec skips what it is not asked for without looking whether it is text at all.
+    ``None`` if any is not usual, or if none says anything.  msgspec skips what it is not
+    asked for without looking whether it is text at all.
     """
     try:
         chunks = _decode(lines)
@@ -70,23 +75,14 @@ def usual_chunks(lines: bytes, count: int) -> list[Chunk] | None:
             lines.decode()
     except (DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return chunks if len(chunks) == count else None
+    said = [_said(chunk.choices[0]) for chunk in chunks]
+    if len(chunks) != count or _SEVERAL in said:
+        return None
+    return (chunks, said) if said[0][1] or _speak(said) else None
 
 
-def said_by(chunks: list[Chunk]) -> list[tuple[str, str]] | None:
-    """What each of *chunks* says; ``None`` if one speaks in two fields, or all say nothing."""
-    said, anything = [], False
-    for chunk in chunks:
-        pair = _said(chunk.choices[0])
-        if pair is _SEVERAL:
-            return None
-        said.append(pair)
-        anything = anything or pair[1] != ""
-    return said if anything else None
-
-
-#: It speaks in more than one field, whose order matters.
-_SEVERAL = ("", "")
+def _speak(said: Said) -> bool:
+    return any(text for _, text in said)
 
 
 def _said(choice: Choice) -> tuple[str, str]:

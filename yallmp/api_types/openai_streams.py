@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define, field
 
-from yallmp.api_types.openai_chunks import Chunk, said_by, usual_chunks
+from yallmp.api_types.openai_chunks import usual_chunks
 from yallmp.api_types.openai_shapes import error_in, usage_of
 from yallmp.core.digits import loads
 from yallmp.core.exchange import Usage
@@ -104,21 +104,18 @@ class ChoiceStream:
 
     def follow(self, lines: bytes, count: int) -> bool:
         """Take note of the usual chunks of *lines*, if they are *count* and say something."""
-        chunks = usual_chunks(lines, count)
-        said = None if chunks is None else said_by(chunks)
-        if chunks is None or said is None:
+        usual = usual_chunks(lines, count)
+        if usual is None:
             return False
+        chunks, said = usual
         self._seen.add(0)
-        if self.transcript.plain:
-            self._keep(chunks, said)
-        return True
-
-    def _keep(self, chunks: list[Chunk], said: list[tuple[str, str]]) -> None:
         transcript = self.transcript
-        if transcript.id is None:
-            transcript.id = next((chunk.id for chunk in chunks if chunk.id is not None), None)
-        for name, text in said:
-            transcript.add(name, text)
+        if transcript.plain:
+            if transcript.id is None:
+                transcript.id = next((chunk.id for chunk in chunks if chunk.id is not None), None)
+            for name, text in said:
+                transcript.add(name, text)
+        return True
 
     def _chunk(self, chunk: dict[str, Any]) -> Seen:
         choices = chunk.get("choices")
