@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Any
 
 from hypothesis import given
@@ -16,9 +17,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from yallmp.arrivals import Arrival, Arrivals, authority
+from yallmp.arrivals import ID_BYTES, IDS_AT_A_TIME, Arrival, Arrivals, Ends, Ids, authority
+from yallmp.core.errors import ProxyError
 from yallmp.core.exchange import Begin, End, Event
-from yallmp.core.settings import Limits
+from yallmp.core.settings import Access, Key, Limits
+from yallmp.core.visit import Visit
 from yallmp.site import ProxySite
 
 HERE = IPv4Address("TCP", "127.0.0.1", 8000)
@@ -215,3 +218,58 @@ class OddBytesTests(ArrivalCase):
         arrival = Arrivals(Clock(), lambda: 0.0, lambda: "0" * 12, print).unfinished(channel, line)
         for part in (arrival.method, arrival.path, arrival.query):
             part.encode()
+
+
+class EndsTests(ArrivalCase):
+    """Who came in on a connection once."""
+
+    access = Access(keys=(Key("a", "alice-0123456789"), Key("b", "bob-0123456789", ("m",))))
+
+    def visit(self, **named: str) -> Visit:
+        """A visit with these headers."""
+        headers = {name.replace("_", "-"): (value,) for name, value in named.items()}
+        return Visit("192.0.2.7", "127.0.0.1", "POST", "/", headers=headers)
+
+    def test_the_same_again(self) -> None:
+        """Whoever shows the same comes in as the same; another key is another visitor."""
+        ends = Ends("c", "l", "192.0.2.7", "127.0.0.1")
+        alice, bob = (self.visit(x_api_key=key.secret) for key in self.access.keys)
+        first = ends.admit(alice, self.access)
+        self.assertIs(ends.admit(alice, self.access), first)
+        self.assertEqual(ends.admit(bob, self.access).key_name, "b")
+        self.assertEqual(ends.admit(alice, self.access).key_name, "a")
+
+    def test_what_is_refused_is_looked_at_each_time(self) -> None:
+        """A wrong key, a page that is not listed, and nothing at all do not profit from before."""
+        ends = Ends("c", "l", "192.0.2.7", "127.0.0.1")
+        good = {"x_api_key": "alice-0123456789"}
+        for bad in ({"x_api_key": "mallory"}, {}, {**good, "origin": "https://evil.example"}):
+            ends.admit(self.visit(**good), self.access)
+            for _ in range(2):
+                self.assertRaises(ProxyError, ends.admit, self.visit(**bad), self.access)
+
+    def test_other_keys(self) -> None:
+        """A key that is taken away lets nobody in from then on, on an open connection either."""
+        ends = Ends("c", "l", "192.0.2.7", "127.0.0.1")
+        alice = self.visit(authorization="Bearer alice-0123456789")
+        ends.admit(alice, self.access)
+        fewer = Access(keys=self.access.keys[1:])
+        self.assertRaises(ProxyError, ends.admit, alice, fewer)
+
+
+class IdTests(SynchronousTestCase):
+    """Ids of our own."""
+
+    def test_ids(self) -> None:
+        """12 digits each, none twice, and the system is asked once for many."""
+        asked: list[int] = []
+
+        def token_hex(size: int) -> str:
+            asked.append(size)
+            return secrets.token_hex(size)
+
+        ids = Ids(token_hex)
+        made = {ids() for _ in range(IDS_AT_A_TIME + 1)}
+        self.assertEqual(len(made), IDS_AT_A_TIME + 1)
+        self.assertTrue(all(re.fullmatch("[0-9a-f]{12}", each) for each in made))
+        self.assertEqual(asked, [ID_BYTES * IDS_AT_A_TIME] * 2)

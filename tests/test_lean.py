@@ -36,6 +36,14 @@ CHUNKED = (
 )
 
 
+#: Answers after which a connection goes on.
+KEPT = (
+    OK, CHUNKED, b"HTTP/1.1 204 No\r\n\r\n", b"HTTP/1.1 304 Not\r\nContent-Length: 9\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"HTTP/1.1 500 \r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc",
+)  # fmt: skip
+
+
 def read(*data: bytes) -> tuple[AnswerParser, bytes]:
     """A parser behind *data*, and the body that it found."""
     parser = AnswerParser()
@@ -58,6 +66,20 @@ class ParserTests(SynchronousTestCase):
         self.assertEqual((body, parser.complete), (b"abc", True))
         names = [name for name, _ in parser.headers]
         self.assertEqual(names, [b"Transfer-Encoding", b"X-A", b"X-A"])
+
+    @given(st.lists(st.sampled_from(KEPT), min_size=2, max_size=4), st.integers(1, 40))
+    def test_one_answer_after_the_other(self, answers: list[bytes], size: int) -> None:
+        """A parser that read one reads the next as a fresh one would, split anywhere."""
+        used = AnswerParser()
+        for data in answers:
+            pieces = [data[at : at + size] for at in range(0, len(data), size)]
+            body = b"".join(used.feed(each) for each in pieces)
+            fresh, wanted = read(data)
+            self.assertEqual(body, wanted)
+            for name in ("status", "reason", "version", "headers", "complete", "keep_alive"):
+                self.assertEqual(getattr(used, name), getattr(fresh, name), name)
+            self.assertFalse(used.extra or used.until_close)
+            used.renew()
 
     def test_without_a_body(self) -> None:
         """204 and 304 never have one, whatever their heads say."""

@@ -218,7 +218,7 @@ class Reader:
         """
         config, routes = self.registry.catalog.config, self.registry.routes
         self.body = request.body
-        admitted = admit(self.arrival.visit, config.access)
+        admitted = self.arrival.ends.admit(self.arrival.visit, config.access)
         self.key_name = admitted.key_name
         self._check_endpoint()
         self._check_encoding()

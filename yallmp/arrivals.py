@@ -13,21 +13,27 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web.server import Request
 
+from yallmp.core.access import DECISIVE, Admitted, admit
 from yallmp.core.exchange import Begin, End, Event, HeaderPairs
+from yallmp.core.settings import Access
 from yallmp.core.visit import Visit
 from yallmp.lazyrequest import LazyRequest
 
+#: An id has so many bytes, and so many are made at a time.
+ID_BYTES, IDS_AT_A_TIME = 6, 100
 #: What is kept of each part of a line that was refused, in bytes.
 _KEPT = 200
+#: What a visitor shows of himself: the values of the headers that decide.
+Shown = tuple[tuple[str, ...] | None, ...]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
-@frozen
+@define(eq=False)
 class Ends:
     """
     Both ends of a connection.
@@ -42,6 +48,24 @@ class Ends:
     listener: str
     peer: str
     local: str
+    _admitted: Admitted | None = None
+    _access: Access | None = None
+    _shown: Shown = ()
+
+    def admit(self, visit: Visit, access: Access) -> Admitted:
+        """
+        Let a visitor on this connection in.
+
+        Whoever shows the same as the last one who came in on it need not be looked at again.
+
+        :raises ProxyError: see :func:`yallmp.core.access.admit`.
+        """
+        shown = tuple([visit.headers.get(name) for name in DECISIVE])
+        if self._admitted is None or access is not self._access or shown != self._shown:
+            self._admitted = None
+            self._admitted = admit(visit, access)
+            self._access, self._shown = access, shown
+        return self._admitted
 
 
 @define(eq=False)
@@ -97,6 +121,28 @@ class Arrival:
             keep,
             bodies,
         )
+
+
+class Ids:
+    """
+    Ids of 12 hexadecimal digits.
+
+    The system is asked for many at a time.
+
+    :param token_hex: gives so many random bytes as hexadecimal digits.
+    """
+
+    def __init__(self, token_hex: Callable[[int], str]) -> None:
+        self._token_hex = token_hex
+        self._left: list[str] = []
+
+    def __call__(self) -> str:
+        """A new one."""
+        if not self._left:
+            digits = self._token_hex(ID_BYTES * IDS_AT_A_TIME)
+            step = 2 * ID_BYTES
+            self._left = [digits[at : at + step] for at in range(0, len(digits), step)]
+        return self._left.pop()
 
 
 @define

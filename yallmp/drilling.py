@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from twisted.internet import reactor
 
+from yallmp.arrivals import Ids
 from yallmp.core.settings import Config
 from yallmp.drill import command
 from yallmp.drill.rehearsal import Proxy
@@ -34,7 +35,7 @@ def make_proxy(config: Config, clock: Any) -> Proxy:
         resolver=Names(reactor),
         wall=time.time,
         draw=random.random,
-        new_id=lambda: secrets.token_hex(6),
+        new_id=Ids(secrets.token_hex),
         tell=lambda event: None,
     )
     return Proxy(parts.site, parts.wires)

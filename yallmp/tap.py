@@ -21,7 +21,7 @@ from yallmp import signals
 from yallmp.accessline import AccessLine
 from yallmp.admin import AdminAPI
 from yallmp.api import API
-from yallmp.arrivals import Arrivals
+from yallmp.arrivals import Arrivals, Ids
 from yallmp.certificates import CertificateError, Contexts, check_certificates
 from yallmp.core.addresses import refusal
 from yallmp.core.backend import Backend
@@ -226,7 +226,7 @@ def _served(
         resolver=Names(reactor),
         wall=time.time,
         draw=random.random,
-        new_id=lambda: secrets.token_hex(6),
+        new_id=Ids(secrets.token_hex),
         tell=telling(ledger),
         share=share,
         **more,

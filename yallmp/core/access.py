@@ -29,7 +29,8 @@ from yallmp.core.errors import Forbidden, HeaderList, Unauthorized
 from yallmp.core.settings import Access, Key, Server
 from yallmp.core.visit import Visit, host_of, is_loopback_name
 
-_SINGLE = ("authorization", "x-api-key", "host", "origin")
+#: The headers that decide whether someone comes in; each may stand once.
+DECISIVE = ("authorization", "x-api-key", "host", "origin")
 _BEARER = re.compile(r"bearer +(\S.*)", re.IGNORECASE)
 _CHALLENGE: HeaderList = ((b"www-authenticate", b"Bearer"),)
 #: What tells of a reverse proxy; ``x-forwarded-`` begins many.
@@ -88,7 +89,7 @@ def admit(visit: Visit, access: Access) -> Admitted:
 
 def _check_single(visit: Visit) -> None:
     headers = visit.headers
-    for name in _SINGLE:
+    for name in DECISIVE:
         if len(headers.get(name, ())) > 1:
             visit.one(name)
 

@@ -45,6 +45,7 @@ class Connection(Protocol):
         self._idle = idle
         self._gone = gone
         self._parser: AnswerParser | None = None
+        self._used: AnswerParser | None = None
         self._response: LeanResponse | None = None
         self._wanted: Deferred[IResponse] | None = None
         self._heard = False
@@ -54,13 +55,21 @@ class Connection(Protocol):
 
     def request(self, head: bytes, body: bytes = b"") -> Deferred[IResponse]:
         """Send a whole request; fires when the answer's head is there."""
-        self._parser, self._response, self._heard = AnswerParser(), None, False
+        self._parser, self._response, self._heard = self._renewed(), None, False
         self._wanted = Deferred(self._abandon)
         if len(body) > JOINED:
             ITCPTransport(self.transport).writeSequence((head, body))
         else:
             ITCPTransport(self.transport).write(head + body)
         return self._wanted
+
+    def _renewed(self) -> AnswerParser:
+        """A parser for an answer: the one that read the last, which ended well."""
+        parser, self._used = self._used, None
+        if parser is None:
+            return AnswerParser()
+        parser.renew()
+        return parser
 
     def dataReceived(self, data: bytes) -> None:
         """A read: the head, a part of the body, the end, or all of it."""
@@ -102,6 +111,7 @@ class Connection(Protocol):
             self.holder.release()
         keep = parser.keep_alive and not parser.extra and not self.lost
         if keep:
+            self._used = parser
             self._idle(self)
         self._fire(response)
         if not keep:
@@ -117,6 +127,7 @@ class Connection(Protocol):
         response, self._response, self._parser = self._response, None, None
         keep = parser.keep_alive and not parser.extra and not self.lost
         if keep:
+            self._used = parser
             self.resume()
             self._idle(self)
         if response is not None:

@@ -28,7 +28,7 @@ class NotHTTP(Exception):
 @define(eq=False)
 class AnswerParser:
     """
-    Reads one answer.
+    Reads the answers that come on one connection, one at a time.
 
     :ivar status: its status, once its head is there.
     :ivar headers: its headers, in their order.
@@ -54,6 +54,12 @@ class AnswerParser:
 
     def __attrs_post_init__(self) -> None:
         self._parser = HttpResponseParser(self)
+
+    def renew(self) -> None:
+        """Another answer is to come, behind one that was complete and left nothing behind."""
+        self.status, self.reason, self.version = 0, b"", "1.1"
+        self.head = self.complete = self.until_close = self.keep_alive = False
+        self._pairs, self._left = [], MAX_HEAD
 
     @property
     def headers(self) -> HeaderPairs:
