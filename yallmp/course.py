@@ -109,7 +109,10 @@ class Course:
             raise
 
     async def _attempt(self, backend: Backend, seam: Seam | None) -> Delivered:
-        await self._place(backend)
+        self._check_time()
+        turn = self.tools.slots.take(backend)
+        if turn is not None:
+            await self._wait(turn)
         try:
             self._check_time()
             self.made += 1
@@ -121,14 +124,11 @@ class Course:
         finally:
             self.tools.slots.give(backend)
 
-    async def _place(self, backend: Backend) -> None:
-        """Wait for a place at *backend*, as long as there is time."""
-        self._check_time()
-        self._turn = self.tools.slots.take(backend)
-        if self._turn is None:
-            return
+    async def _wait(self, turn: Deferred[None]) -> None:
+        """Wait for a place at a backend, as long as there is time."""
+        self._turn = turn
         try:
-            await self._turn
+            await turn
         except CancelledError:
             self._check_time()
             raise
@@ -189,7 +189,8 @@ class Course:
         return headers_for(words(self.tried, *self._now(*last)), self.made)
 
     def _now(self, *last: str) -> tuple[Word, ...]:
-        return tuple((self.current.backend.name, word) for word in last if self.current)
+        current = self.current
+        return tuple([(current.backend.name, word) for word in last]) if current else ()
 
     def at(self) -> float:
         """Milliseconds since the request came."""

@@ -63,13 +63,13 @@ class Forwarding:
     def _over(self, exchange: Exchange) -> None:
         self._open.discard(exchange)
         self._tools.registry.retries.active = len(self._open)
-        self._tell_idle()
+        if not self._open:
+            self._tell_idle()
 
     def _tell_idle(self) -> None:
-        if not self._open:
-            waiting, self._waiting = self._waiting, []
-            for d in waiting:
-                d.callback(None)
+        waiting, self._waiting = self._waiting, []
+        for d in waiting:
+            d.callback(None)
 
     def idle(self) -> Deferred[None]:
         """Fires when nothing is under way."""
@@ -145,15 +145,13 @@ class Exchange:
     def _begin(self) -> None:
         route, router = self.call.route, self.call.config.router
         self.tools.tell(Routed(self.call.id, route.model, route.names, route.reason))
-        self._note_rests()
+        if self._course.resting:
+            self._note_rests(self._course.resting)
         self._deadline.watch(self._until, _LATE, self.began)
         if self.call.asked.stream:
             self._held.start(router.stream_headers_after)
 
-    def _note_rests(self) -> None:
-        resting = self._course.resting
-        if not resting:
-            return
+    def _note_rests(self, resting: frozenset[str]) -> None:
         now, breakers = self.tools.clock.seconds(), self.tools.registry.breakers
         for name in sorted(resting):
             breaker = breakers.of(name)
