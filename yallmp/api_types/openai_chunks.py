@@ -64,7 +64,7 @@ _SEVERAL = ("", "")
 
 def usual_chunks(lines: bytes, count: int) -> tuple[list[Chunk], Said] | None:
     """
-    The *count* chunks of *lines*, one in each, and what each says.
+    The *count* chunks of *lines*, one in each, and what they say.
 
     ``None`` if any is not usual, or if none says anything.  msgspec skips what it is not
     asked for without looking whether it is text at all.
@@ -78,11 +78,15 @@ def usual_chunks(lines: bytes, count: int) -> tuple[list[Chunk], Said] | None:
     said = [_said(chunk.choices[0]) for chunk in chunks]
     if len(chunks) != count or _SEVERAL in said:
         return None
-    return (chunks, said) if said[0][1] or _speak(said) else None
+    if count > 1:
+        said = _together(said)
+    return (chunks, said) if said[0][1] or any(text for _, text in said) else None
 
 
-def _speak(said: Said) -> bool:
-    return any(text for _, text in said)
+def _together(said: Said) -> Said:
+    """The same in one piece, if all of it is said in one field, as it nearly always is."""
+    names = {name for name, _ in said}
+    return [(names.pop(), "".join([text for _, text in said]))] if len(names) == 1 else said
 
 
 def _said(choice: Choice) -> tuple[str, str]:
