@@ -11,12 +11,15 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from yallmp.api_types.openai_streams import ChoiceStream
 from yallmp.core.backend import Patience
+from yallmp.core.gate import Gate
 from yallmp.core.problems import Problem, Reason
 from yallmp.relay import Relay, Watchdog
 
 IDLE = Problem(Reason.TIMEOUT, "silent")
 LATE = Problem(Reason.TIMEOUT, "late")
+SAID = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
 
 
 class WatchdogTests(SynchronousTestCase):
@@ -105,3 +108,33 @@ class PauseTests(SynchronousTestCase):
         self.assertIsNone(dog.expired)
         clock.advance(0.2)
         self.assertIsNotNone(dog.expired)
+
+
+class ReadTests(SynchronousTestCase):
+    """A stream that flows."""
+
+    def test_reads_do_not_touch_the_timer(self) -> None:
+        """From the first content on it stays as it is, and silence counts from the last read."""
+        clock = Clock()
+        dog = Watchdog(clock, lambda: None)
+        client: Any = SimpleNamespace(write=len, pace=bool)
+        gate = Gate(ChoiceStream(), 1 << 20, lambda _: IDLE)
+        relay = Relay(
+            gate, client, client, dog, clock, Patience(idle_timeout=8), 0.0,
+            0.0, bytes, bool, len, False,
+        )  # fmt: skip
+        dog.watch(30.0, LATE, 0.0)
+        relay._take(b": ping\n\n")
+        self.assertEqual([call.getTime() for call in clock.getDelayedCalls()], [30.0])
+        relay._take(SAID)
+        (timer,) = clock.getDelayedCalls()
+        self.assertEqual(timer.getTime(), 8.0)
+        for _ in range(3):
+            clock.advance(2)
+            relay._take(SAID)
+            self.assertEqual(clock.getDelayedCalls(), [timer])
+        clock.advance(7.9)
+        self.assertIsNone(dog.expired)
+        clock.advance(0.2)
+        assert dog.expired is not None
+        self.assertAlmostEqual(dog.expired.spent, 8.1)
