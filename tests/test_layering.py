@@ -55,7 +55,7 @@ LAYERS: list[list[str]] = [
     # What touches the world, each one thing.
     [
         "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog",
-        "descriptors", "downstream", "garbage", "gathering", "inbound", "lazyrequest", "lean",
+        "descriptors", "downstream", "garbage", "inbound", "lazyrequest", "lean",
         "lean.*",
         "listening", "logged", "losses", "mock", "names", "partfile", "playback", "record_files",
         "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "siblings",

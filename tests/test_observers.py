@@ -10,7 +10,14 @@ from typing import Any
 
 from attrs import define, evolve, field
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    LogPublisher,
+    formatEvent,
+)
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -21,9 +28,8 @@ from yallmp.core.exchange import Attempt, AttemptEnd, Begin, End, Event, Head, N
 from yallmp.core.masking import Masker
 from yallmp.core.record import parse
 from yallmp.daemonlog import daemon_log
-from yallmp.gathering import ROUND, Gathering
 from yallmp.interfaces import IRecorder
-from yallmp.observers import Ledger, Line, Silent, telling
+from yallmp.observers import ROUND, Ledger, Line, Silent, telling
 from yallmp.stories import FIRST, LATER, MOST_GATHERED, UNWANTED, Desk
 
 ID = "3f9c2a7b10de"
@@ -105,7 +111,7 @@ class ObserverCase(SynchronousTestCase):
 
     def made(self, line: Line) -> Ledger:
         """The observer."""
-        return Ledger(Desk(self.recorder, lambda: MASKER, Gathering(self.clock)), line)
+        return Ledger(Desk(self.recorder, lambda: MASKER), line, self.clock)
 
     def rounds(self, count: int) -> None:
         """So many rounds pass."""
@@ -141,6 +147,7 @@ class RequestLogTests(ObserverCase):
             self.assertEqual(len(parse(self.recorder.open[NAME]).events), count)
         self.tell(END)
         self.assertEqual(len(parse(self.recorder.finished[NAME]).events), count + 1)
+        self.rounds(1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_nothing_is_remembered(self) -> None:
@@ -196,11 +203,11 @@ class RequestLogTests(ObserverCase):
 
     def test_a_failure_of_ours(self) -> None:
         """What goes wrong with one record is logged, and harms neither others nor requests."""
-        bad = evolve(BEGIN, id="0" * 12, path=None)  # type: ignore[arg-type]
+        bad = evolve(BEGIN, id="0" * 12, headers=None)  # type: ignore[arg-type]
         self.ledger.tell(bad)
         self.tell(BEGIN)
         self.rounds(FIRST)
-        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
         self.ledger.tell(evolve(END, id="0" * 12))
         self.ledger.tell(END)
         self.assertIn(NAME, self.recorder.finished)
@@ -301,15 +308,15 @@ class ErrorLogTests(ObserverCase):
 
 @define
 class Said:
-    """A logger that remembers."""
+    """An observer that remembers."""
 
-    lines: list[str] = field(factory=list)
+    lines: list[str | None] = field(factory=list)
     access: list[Any] = field(factory=list)
 
-    def info(self, format: str, **values: Any) -> None:  # noqa: A002 - the name is Twisted's
+    def __call__(self, event: LogEvent) -> None:
         """Remember a line."""
-        self.lines.append(format.format(**values))
-        self.access.append(values["access"])
+        self.lines.append(formatEvent(event))
+        self.access.append(event["access"])
 
 
 class AccessLineTests(ObserverCase):
@@ -331,15 +338,29 @@ class AccessLineTests(ObserverCase):
         )
         self.assertEqual(self.said.lines, [line])
 
+    def test_in_the_daemons_log(self) -> None:
+        """It is written with the time of the end, from where our lines come."""
+        outfile = io.StringIO()
+        line = AccessLine(daemon_log(outfile, lambda: MASKER), lambda: MASKER)
+        self.ledger = self.made(line)
+        for event in (evolve(BEGIN, model="{m}"), END):
+            self.ledger.tell(event)
+        self.assertTrue(
+            outfile.getvalue().startswith(
+                "2026-10-19T08:15:02.130Z [yallmp#info] POST /v1/chat/completions model={m} key=-"
+            )
+        )
+
     def test_requests_without_a_record(self) -> None:
         """Lists, health and administration have their line too."""
         self.tell(evolve(BEGIN, recorded=False, method="GET", path="/v1/models", model=None), END)
-        self.assertRegex(self.said.lines[0], "^GET /v1/models model=- key=- ")
+        self.assertRegex(self.said.lines[0] or "", "^GET /v1/models model=- key=- ")
 
     def test_nothing_can_be_forged(self) -> None:
         """A name with blanks, quotes or line breaks stays one value in one line."""
         self.tell(evolve(BEGIN, model='x status=200\n"POST', path="/\x1b[2J"), END)
-        self.assertIn(r'POST /\x1b[2J model="x status=200\\n\"POST" key=-', self.said.lines[0])
+        (line,) = self.said.lines
+        self.assertIn(r'POST /\x1b[2J model="x status=200\\n\"POST" key=-', line or "")
 
     def test_no_secrets(self) -> None:
         """Known ones are replaced, in the line and in its parts."""
@@ -373,7 +394,7 @@ class DaemonLogTests(SynchronousTestCase):
     def test_text_of_several_lines(self) -> None:
         """Only the first line of an event begins at the margin; nothing acts on a terminal."""
         log, outfile = self.written("text")
-        log.info("{text}", text=f"a\n2026 [x#info] forged \x1b[2J {KEY}")
+        log.info("{text}", text=f"a\n2026 [x#info] forged \x1b[2J {KEY}", access="x")
         self.assertRegex(outfile.getvalue(), r"a\n\t2026 \[x#info\] forged \\x1b\[2J \*{4}\n$")
 
     def test_json(self) -> None:

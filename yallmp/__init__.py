@@ -58,8 +58,8 @@ imports from its own layer or one further down in this list, never upwards
   (DNS), :mod:`yallmp.slots` (``max_in_flight``), :mod:`yallmp.mock` (``mock_response``),
   :mod:`yallmp.report` (what an attempt tells of itself), :mod:`yallmp.wholes` (answers that
   are no streams)
-- records: :mod:`yallmp.gathering` (what can wait a moment), :mod:`yallmp.recorder` (hands
-  them over), :mod:`yallmp.recorder_process` (the second process, seen from the first),
+- records: :mod:`yallmp.recorder` (hands them over), :mod:`yallmp.recorder_process` (the second
+  process, seen from the first),
   :mod:`yallmp.recorder_child` (the second process), :mod:`yallmp.record_files`,
   :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses` (what could not be kept)
 - other workers: :mod:`yallmp.worker_process` (one, seen from the supervisor),

@@ -1,5 +1,8 @@
 """
 The daemon's line: one for each exchange, when it is over.
+
+It says much the same each time, so what was found out about a word (that no secret is in
+it, whether it has to be quoted) is remembered.
 """
 
 from __future__ import annotations
@@ -7,7 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Protocol
+from functools import lru_cache
+
+from attrs import define
+from twisted.logger import ILogObserver, LogLevel
 
 from yallmp.core.escapes import escape_text
 from yallmp.core.exchange import Begin, End
@@ -15,46 +21,54 @@ from yallmp.core.masking import Masker
 
 #: A word that needs no second look.
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@+-]+")
+#: What stands first, without its name.
+_FIRST = ("method", "path")
+#: Longer words are not remembered, so that others cannot make us remember much.
+_MEMORABLE = 200
 
 
-class Says(Protocol):
-    """What a ``twisted.logger.Logger`` does, as far as it is needed here."""
-
-    def info(self, format: str, **values: Any) -> None:  # noqa: A002 - the name is Twisted's
-        """Say something that is as it should be."""
-
-
+@define
 class AccessLine:
     """
     Says one line for each exchange, recorded or not, when it is over.
 
     The event also carries the parts of the line as ``access``, for logs in JSON.
 
-    :param log: says it.
-    :param masker: gives the masker in force.
+    :ivar observer: takes it: the daemon's own log, or Twisted's publisher.
+    :ivar masker: gives the masker in force.
     """
 
-    def __init__(self, log: Says, masker: Callable[[], Masker]) -> None:
-        self._log = log
-        self._masker = masker
+    observer: ILogObserver
+    masker: Callable[[], Masker]
 
     def say(self, begin: Begin, end: End) -> None:
         """Say how the exchange that began so ended."""
-        access = self._masked(_parts(begin, end))
-        self._log.info("{line}", line=access_line(access), access=access)
+        masker = self.masker()
+        parts = _parts(begin, end)
+        access = {key: _masked(value, masker) for key, value in parts.items()}
+        self.observer(
+            {
+                "log_level": LogLevel.info,
+                "log_namespace": "yallmp",
+                "log_format": "{line}",
+                "log_time": begin.time + end.at / 1000,
+                "line": access_line(access),
+                "access": access,
+            }
+        )
 
-    def _masked(self, parts: dict[str, object]) -> dict[str, object]:
-        """
-        *parts* without known secrets; all that others say is looked at once.
 
-        The path comes last there: it may have been cut, in the middle of a secret.
-        """
-        mask = self._masker().mask_text
-        texts = [v for k, v in parts.items() if isinstance(v, str) and k != "path"]
-        together = "\n".join([*texts, str(parts["path"])])
-        if mask(together) == together:
-            return parts
-        return {k: mask(v) if isinstance(v, str) else v for k, v in parts.items()}
+def _masked(value: object, masker: Masker) -> object:
+    """A part without known secrets; it may have been cut, in the middle of one."""
+    if not isinstance(value, str):
+        return value
+    mask = _mask if len(value) < _MEMORABLE else _mask.__wrapped__
+    return mask(value, masker)
+
+
+@lru_cache(maxsize=512)
+def _mask(text: str, masker: Masker) -> str:
+    return masker.mask_text(text)
 
 
 def _parts(begin: Begin, end: End) -> dict[str, object]:
@@ -78,14 +92,20 @@ def access_line(parts: dict[str, object]) -> str:
 
     A value that is not one plain word is quoted, so that it cannot pass for another part.
     """
-    words = {key: _word(value) for key, value in parts.items()}
-    first = f"{words.pop('method')} {words.pop('path')}"
-    return " ".join([first, *(f"{key}={word}" for key, word in words.items())])
+    words = [f"{key}={_word(value)}" for key, value in parts.items() if key not in _FIRST]
+    return " ".join([*(_word(parts[key]) for key in _FIRST), *words])
 
 
 def _word(value: object) -> str:
-    if isinstance(value, (int, float)) or (isinstance(value, str) and _PLAIN.fullmatch(value)):
-        return str(value)
-    text = "-" if value is None else escape_text(str(value))
+    if not isinstance(value, str):
+        return "-" if value is None else str(value)
+    return _quoted(value) if len(value) < _MEMORABLE else _quoted.__wrapped__(value)
+
+
+@lru_cache(maxsize=512)
+def _quoted(value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    text = escape_text(value)
     plain = text and not any(character in ' "=' for character in text)
     return text if plain else json.dumps(text, ensure_ascii=False)

@@ -22,11 +22,15 @@ from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher
 from zope.interface import implementer
 
 from yallmp.core.exchange import Begin, End, Event
 from yallmp.stories import Desk, LoggedStory, Story
+
+#: Seconds; events wait for some rounds before they are written down.
+ROUND = 0.1
 
 _log = Logger()
 
@@ -53,12 +57,15 @@ class Ledger:
 
     :param desk: what they are written with.
     :param line: says one line for each exchange, recorded or not, when it is over.
+    :param clock: counts the rounds that events wait, while there are any.
     """
 
-    def __init__(self, desk: Desk, line: Line) -> None:
+    def __init__(self, desk: Desk, line: Line, clock: IReactorTime) -> None:
         self._desk = desk
         self._line = line
+        self._clock = clock
         self._open: dict[str, Story] = {}
+        self._round: IDelayedCall | None = None
 
     def __call__(self, event: LogEvent) -> None:
         """See ILogObserver."""
@@ -87,9 +94,21 @@ class Ledger:
             story.add(event)
 
     def _begun(self, begin: Begin) -> Story:
-        if begin.recorded and begin.keep != "off":
-            return LoggedStory(self._desk, begin)
-        return Story(self._desk, begin)
+        if not begin.recorded or begin.keep == "off":
+            return Story(self._desk, begin)
+        if self._round is None:
+            self._round = self._clock.callLater(ROUND, self._round_over)
+        return LoggedStory(self._desk, begin)
+
+    def _round_over(self) -> None:
+        self._round = self._clock.callLater(ROUND, self._round_over) if self._open else None
+        for story in list(self._open.values()):
+            try:
+                story.round_over()
+            except CancelledError:
+                raise
+            except Exception:
+                _log.failure("events of {id} were not written down", id=story.begin.id)
 
     def _end(self, story: Story, end: End) -> None:
         try:

@@ -17,7 +17,6 @@ from yallmp.core.masking import Masker
 from yallmp.core.record import record_name
 from yallmp.core.recorded import utc
 from yallmp.core.recordtext import RecordText
-from yallmp.gathering import MOST_ROUNDS, Gathering
 from yallmp.interfaces import IRecorder
 
 #: Ends of attempts that are nobody's failure: whoever asked is gone, or we are.
@@ -25,7 +24,7 @@ _NO_FAILURE = (None, "cancelled")
 #: How many rounds events wait: the first time, and once the log is begun.
 FIRST, LATER = 2, 5
 #: The same where a log is kept for failures only.
-UNWANTED = MOST_ROUNDS
+UNWANTED = 10
 #: The most bytes of answers that wait.
 MOST_GATHERED = 64 * 1024
 
@@ -36,12 +35,10 @@ class Desk:
     What stories are written with.
 
     :ivar masker: gives the masker in force.
-    :ivar gathering: calls back when something has waited for long enough.
     """
 
     recorder: IRecorder
     masker: Callable[[], Masker]
-    gathering: Gathering
 
 
 @define(eq=False)
@@ -58,6 +55,9 @@ class Story:
         kind = type(event)
         if kind is AttemptEnd or kind is Routed:
             self._look_at(event)
+
+    def round_over(self) -> None:
+        """A moment has passed."""
 
     def end(self, event: End) -> None:
         """It is over."""
@@ -110,18 +110,19 @@ class LoggedStory(Story):
     An exchange that is written into a request log, or into none if it goes well (``errors``).
 
     Its events wait until there is a reason to write them down; the recorder knows its log
-    by the name that it has then.
+    by the name that it has then.  They wait for a number of rounds, which somebody counts.
     """
 
     _text: RecordText = field(init=False)
     _waiting: list[Event] = field(factory=list, init=False)
     _gathered: int = field(default=0, init=False)
     _begun: str = field(default="", init=False)
+    _rounds: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._text = RecordText(self.begin.bodies)
         self._waiting.append(self.begin)
-        self.desk.gathering.later(self.write, FIRST if self._is_kept else UNWANTED)
+        self._rounds = FIRST if self._is_kept else UNWANTED
 
     @property
     def _is_kept(self) -> bool:
@@ -129,8 +130,6 @@ class LoggedStory(Story):
 
     def add(self, event: Event) -> None:
         """*event* happened, neither the first nor the last."""
-        if not self._waiting:
-            self.desk.gathering.later(self.write, LATER if self._is_kept else UNWANTED)
         self._waiting.append(event)
         if type(event) is Read:
             self._gather(event.data)
@@ -152,10 +151,15 @@ class LoggedStory(Story):
             name = self._begun or self._name()
             self._tell_failures(name, f"{name}.log")
 
-    def write(self) -> None:
+    def round_over(self) -> None:
+        """Write down what has waited for long enough."""
+        if self._waiting:
+            self._rounds -= 1
+            if not self._rounds:
+                self._write()
+
+    def _write(self) -> None:
         """Write down what has waited; there will be more."""
-        if not self._waiting:
-            return
         recorder = self.desk.recorder
         if not self._begun:
             self._begun = self._name()
@@ -174,9 +178,10 @@ class LoggedStory(Story):
     def _gather(self, data: bytes) -> None:
         self._gathered += len(data)
         if self._gathered > MOST_GATHERED:
-            self.write()
+            self._write()
 
     def _taken(self) -> bytes:
         """The text of what has waited."""
         events, self._waiting, self._gathered = self._waiting, [], 0
+        self._rounds = LATER if self._is_kept else UNWANTED
         return self._text.add(events, self.desk.masker())

@@ -15,7 +15,7 @@ from twisted.application.service import IService
 from twisted.internet import reactor as real_reactor
 from twisted.internet.interfaces import IHostnameResolver, IStreamServerEndpoint
 from twisted.internet.stdio import StandardIO
-from twisted.logger import Logger, globalLogBeginner
+from twisted.logger import ILogObserver, Logger, globalLogBeginner, globalLogPublisher
 
 from yallmp import signals
 from yallmp.accessline import AccessLine
@@ -39,7 +39,6 @@ from yallmp.duty import Duty
 from yallmp.forwarding import Forwarding
 from yallmp.front import Front
 from yallmp.garbage import Garbage
-from yallmp.gathering import Gathering
 from yallmp.listening import (
     ListeningError,
     check_listening,
@@ -170,24 +169,22 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         reactor,
         endpoint_for(config.server, reactor),
         sayings=[(notice.level, notice.text) for notice in config.notices],
-        log_observer=output.observer(config.logging, served.masker),
+        log_observer=served.daemon_log,
     )
 
 
 def work(order: Order, reactor: Any = real_reactor) -> None:
     """Be the worker that *order* describes, until its supervisor ends it."""
     share = order.share
-    output = Output("-")
     served = _served(
         order.config,
-        output,
+        Output("-"),
         reactor,
         changes_of=lambda registry: Siblings(registry, reactor),
         share=share,
         registrations=order.registrations,
     )
-    observer = output.observer(order.config.logging, served.masker)
-    globalLogBeginner.beginLoggingTo([observer] if observer else [])
+    globalLogBeginner.beginLoggingTo([served.daemon_log] if served.daemon_log else [])
     daemon = _daemon(
         served,
         reactor,
@@ -205,11 +202,11 @@ def work(order: Order, reactor: Any = real_reactor) -> None:
 
 @frozen
 class Served:
-    """The parts in the real world, with what records and masks."""
+    """The parts in the real world, with what records, and what writes the daemon's own log."""
 
     parts: Parts
     recorder: Recorder
-    masker: Maskers
+    daemon_log: ILogObserver | None
 
 
 def _served(
@@ -218,8 +215,9 @@ def _served(
     """The parts for *config* in the real world; *more* is for :func:`wired`."""
     recorder = _recorder(config, reactor, share)
     masker = Maskers(lambda: parts.registry.secrets())  # noqa: PLW0108 - made below
-    desk = Desk(recorder, masker, Gathering(reactor))
-    ledger = Ledger(desk, _line(config.logging, output, masker))
+    daemon_log = output.observer(config.logging, masker)
+    line = _line(config.logging, daemon_log, masker)
+    ledger = Ledger(Desk(recorder, masker), line, reactor)
     parts = wired(
         config,
         reactor,
@@ -231,7 +229,7 @@ def _served(
         share=share,
         **more,
     )
-    return Served(parts, recorder, masker)
+    return Served(parts, recorder, daemon_log)
 
 
 def _daemon(served: Served, reactor: Any, endpoint: IStreamServerEndpoint, **more: Any) -> Daemon:
@@ -250,11 +248,11 @@ def _daemon(served: Served, reactor: Any, endpoint: IStreamServerEndpoint, **mor
     )
 
 
-def _line(logging: Logging, output: Output, masker: Callable[[], Masker]) -> Line:
+def _line(logging: Logging, daemon_log: ILogObserver | None, masker: Callable[[], Masker]) -> Line:
     """What says the daemon's line: nothing, if its log would not have it."""
-    if output.path is not None and logging.level not in ("debug", "info"):
-        return Silent()
-    return AccessLine(Logger(namespace="yallmp"), masker)
+    if daemon_log is None:
+        return AccessLine(globalLogPublisher, masker)
+    return AccessLine(daemon_log, masker) if logging.level in ("debug", "info") else Silent()
 
 
 def _recorder(config: Config, reactor: Any, share: Share) -> Recorder:

@@ -11,13 +11,14 @@ a secret stays.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from attrs import field, frozen
 
 from yallmp.core.exchange import AttemptEnd, Begin, End, Event, Note, Read
 from yallmp.core.masking import Masker, Piece
 from yallmp.core.recalled import event_of
-from yallmp.core.recorded import entry_of, utc
+from yallmp.core.recorded import encoded, entry_of, second_of, utc_second
 from yallmp.core.recordframe import (
     Block,
     RecordError,
@@ -45,7 +46,8 @@ def format_event(event: Event, masker: Masker = NOTHING_KNOWN, bodies: int | Non
 
     :param bodies: how many bytes of a body to keep; ``None`` for all.
     """
-    lines, body = entry_of(event)
+    ours, said, body = entry_of(event)
+    lines = [*(encoded([line]) for line in ours), *said]
     told = isinstance(event, Note) or (isinstance(event, AttemptEnd) and bool(event.message))
     block = None if body is None else kept(body, masker, bodies)
     begun = [first_line(event.id), b"\n\n"] if isinstance(event, Begin) else []
@@ -70,9 +72,20 @@ def record_name(begin: Begin, masker: Masker = NOTHING_KNOWN) -> str:
     >>> record_name(Begin("3f9c2a7b10de", 0, "", "", "", "", "", (), b"", model="a/b"))
     '19700101_000000-3f9c2a7b10de_a-b'
     """
-    moment = re.sub(r"[-:]", "", utc(begin.time)[:19]).replace("T", "_")
-    model = _NOT_IN_A_NAME.sub("-", masker.mask_text(begin.model or "unknown"))
-    return f"{moment}-{begin.id}_{model[:LONGEST_MODEL]}"
+    model = begin.model or "unknown"
+    part = _model_part if len(model) < 5 * LONGEST_MODEL else _model_part.__wrapped__
+    return f"{_moment(second_of(begin.time))}-{begin.id}_{part(model, masker)}"
+
+
+@lru_cache(maxsize=16)
+def _moment(second: int) -> str:
+    return re.sub("[-:]", "", utc_second(second)).replace("T", "_")
+
+
+@lru_cache(maxsize=256)
+def _model_part(model: str, masker: Masker) -> str:
+    """Remembered: it is the same few models again and again."""
+    return _NOT_IN_A_NAME.sub("-", masker.mask_text(model))[:LONGEST_MODEL]
 
 
 def kept(body: bytes, masker: Masker, room: int | None) -> Block:

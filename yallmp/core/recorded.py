@@ -32,9 +32,8 @@ from yallmp.core.exchange import (
 from yallmp.core.secretnames import header_by_name, query_by_name, shown_of, url_by_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_UTF8 = ("utf-8", "surrogatepass")
-#: A section: the line of its title, the lines of its fields, and its body.
-Entry = tuple[list[bytes], "bytes | None"]
+#: A section: the lines of its title and of what we say, those of what others said, its body.
+Entry = tuple[list[str], list[bytes], "bytes | None"]
 
 
 def entry_of(event: Event) -> Entry:
@@ -43,99 +42,106 @@ def entry_of(event: Event) -> Entry:
     return entry
 
 
+def encoded(lines: list[str]) -> bytes:
+    """*lines* as one text, without a line break at its end."""
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
 def _begin(event: Begin) -> Entry:
     lines = [
-        b"@%b request" % event.id.encode(),
-        b"time: %b" % utc(event.time).encode(),
-        b"client: %b" % event.client.encode(*_UTF8),
-        b"listener: %b" % event.listener.encode(*_UTF8),
-        b"method: %b" % event.method.encode(*_UTF8),
-        b"path: %b" % event.path.encode(*_UTF8),
+        f"@{event.id} request",
+        f"time: {utc(event.time)}",
+        f"client: {event.client}",
+        f"listener: {event.listener}",
+        f"method: {event.method}",
+        f"path: {event.path}",
     ]
     if event.query:
         lines.append(_hidden("query", event.query, query_by_name))
-    _maybe(lines, "client-request-id", event.client_request_id)
-    _maybe(lines, "key-name", event.key_name)
-    _maybe(lines, "model", event.model)
-    lines += _headers(event.headers)
-    return lines, event.body
+    if event.client_request_id is not None:
+        lines.append(f"client-request-id: {event.client_request_id}")
+    if event.key_name is not None:
+        lines.append(f"key-name: {event.key_name}")
+    if event.model is not None:
+        lines.append(f"model: {event.model}")
+    return lines, _headers(event.headers), event.body
 
 
 def _routed(event: Routed) -> Entry:
-    lines = [
-        b"@%b route" % event.id.encode(),
-        b"model: %b" % event.model.encode(*_UTF8),
-        b"reason: %b" % event.reason.encode(*_UTF8),
-    ]
-    lines += [b"backend: %b" % name.encode(*_UTF8) for name in event.backends]
-    return lines, None
+    lines = [f"@{event.id} route", f"model: {event.model}", f"reason: {event.reason}"]
+    lines += [f"backend: {name}" for name in event.backends]
+    return lines, [], None
 
 
 def _attempt(event: Attempt) -> Entry:
     lines = [
-        b"@%b attempt %d" % (event.id.encode(), event.number),
-        b"at: %.3f ms" % event.at,
-        b"backend: %b" % event.backend.encode(*_UTF8),
+        f"@{event.id} attempt {event.number}",
+        f"at: {event.at:.3f} ms",
+        f"backend: {event.backend}",
         _hidden("url", event.url, url_by_name),
-        *_headers(event.headers),
     ]
+    said = _headers(event.headers)
     for splice in event.splices:
-        lines.append(b"change-at: %d" % splice.offset)
-        lines.append(b"change-old: %b" % splice.old)
-        lines.append(b"change-new: %b" % splice.new)
-    return lines, event.body
+        said.append(b"change-at: %d" % splice.offset)
+        said.append(b"change-old: %b" % splice.old)
+        said.append(b"change-new: %b" % splice.new)
+    return lines, said, event.body
 
 
 def _head(event: Head) -> Entry:
     lines = [
-        b"@%b answer %d" % (event.id.encode(), event.number),
-        b"at: %.3f ms" % event.at,
-        b"status: %d" % event.status,
-        b"connection: reused" if event.reused else b"connection: new",
+        f"@{event.id} answer {event.number}",
+        f"at: {event.at:.3f} ms",
+        f"status: {event.status}",
+        "connection: reused" if event.reused else "connection: new",
     ]
-    _maybe_at(lines, "connected", event.connected)
-    lines += _headers(event.headers)
-    return lines, None
+    if event.connected is not None:
+        lines.append(f"connected: {event.connected:.3f} ms")
+    return lines, _headers(event.headers), None
 
 
 def _read(event: Read) -> Entry:
-    title = b"@%b read %d" % (event.id.encode(), event.number)
-    return [title, b"at: %.3f ms" % event.at], event.data
+    return [f"@{event.id} read {event.number}", f"at: {event.at:.3f} ms"], [], event.data
 
 
 def _attempt_end(event: AttemptEnd) -> Entry:
     lines = [
-        b"@%b ended %d" % (event.id.encode(), event.number),
-        b"at: %.3f ms" % event.at,
-        b"backend: %b" % event.backend.encode(*_UTF8),
+        f"@{event.id} ended {event.number}",
+        f"at: {event.at:.3f} ms",
+        f"backend: {event.backend}",
     ]
-    _maybe(lines, "status", event.status)
-    _maybe(lines, "error", event.error)
-    _maybe(lines, "message", event.message)
-    _maybe_at(lines, "first-content", event.first_content)
-    return lines, event.body
+    if event.status is not None:
+        lines.append(f"status: {event.status}")
+    if event.error is not None:
+        lines.append(f"error: {event.error}")
+    if event.message is not None:
+        lines.append(f"message: {event.message}")
+    if event.first_content is not None:
+        lines.append(f"first-content: {event.first_content:.3f} ms")
+    return lines, [], event.body
 
 
 def _note(event: Note) -> Entry:
-    lines = [b"@%b note" % event.id.encode(), b"at: %.3f ms" % event.at]
-    _maybe(lines, "text", event.text)
-    return lines, None
+    return [f"@{event.id} note", f"at: {event.at:.3f} ms", f"text: {event.text}"], [], None
 
 
 def _end(event: End) -> Entry:
     lines = [
-        b"@%b end" % event.id.encode(),
-        b"at: %.3f ms" % event.at,
-        b"outcome: %b" % event.outcome.encode(*_UTF8),
-        b"status: %d" % event.status,
-        b"sent: %d bytes" % event.sent,
+        f"@{event.id} end",
+        f"at: {event.at:.3f} ms",
+        f"outcome: {event.outcome}",
+        f"status: {event.status}",
+        f"sent: {event.sent} bytes",
     ]
-    _maybe(lines, "backend", event.backend)
-    lines.append(b"attempts: %d" % event.attempts)
-    _maybe(lines, "finish-reason", event.finish_reason)
-    _maybe(lines, "usage", None if event.usage is None else _usage_text(event.usage))
-    _maybe(lines, "summary", summary(event))
-    return lines, event.body
+    if event.backend is not None:
+        lines.append(f"backend: {event.backend}")
+    lines.append(f"attempts: {event.attempts}")
+    if event.finish_reason is not None:
+        lines.append(f"finish-reason: {event.finish_reason}")
+    if event.usage is not None:
+        lines.append(f"usage: {_usage_text(event.usage)}")
+    lines.append(f"summary: {summary(event)}")
+    return lines, [], event.body
 
 
 def summary(event: End) -> str:
@@ -149,30 +155,26 @@ def summary(event: End) -> str:
 def utc(time: float) -> str:
     """POSIX seconds as ``2026-10-19T08:15:02.123456Z``."""
     second, micro = divmod(round(time * 1e6), 1_000_000)
-    return f"{_utc_second(second)}.{micro:06d}Z"
+    return f"{utc_second(second)}.{micro:06d}Z"
+
+
+def second_of(time: float) -> int:
+    """The second that *time*, to the microsecond, is in."""
+    return round(time * 1e6) // 1_000_000
 
 
 @lru_cache(maxsize=16)
-def _utc_second(second: int) -> str:
+def utc_second(second: int) -> str:
+    """A second as ``2026-10-19T08:15:02``."""
     return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _maybe(lines: list[bytes], name: str, value: object) -> None:
-    if value is not None:
-        lines.append(f"{name}: {value}".encode(*_UTF8))
-
-
-def _maybe_at(lines: list[bytes], name: str, time: float | None) -> None:
-    if time is not None:
-        lines.append(f"{name}: {time:.3f} ms".encode())
-
-
 @lru_cache(maxsize=256)
-def _hidden(name: str, value: str, by_name: Callable[[str], str]) -> bytes:
+def _hidden(name: str, value: str, by_name: Callable[[str], str]) -> str:
     """Remembered: it is the same URL again and again."""
     shown = by_name(value)
     mark = "" if shown == value else " (masked)"
-    return f"{name}{mark}: {shown}".encode(*_UTF8)
+    return f"{name}{mark}: {shown}"
 
 
 def _headers(headers: HeaderPairs) -> list[bytes]:

@@ -20,7 +20,7 @@ from yallmp.core.escapes import suspects
 from yallmp.core.exchange import AttemptEnd, Begin, End, Event, Note, Read
 from yallmp.core.masking import LEAST_CUT, MaskedStream, Masker, Piece
 from yallmp.core.record import format_event, format_read
-from yallmp.core.recorded import entry_of
+from yallmp.core.recorded import encoded, entry_of
 from yallmp.core.recordframe import first_line
 
 _READ = b"@%b read %d\nat: %.3f ms\nbody: %d bytes\n%b\n\n"
@@ -72,8 +72,10 @@ class RecordText:
     bodies: int | None
     _reads: dict[int, _Reads] = field(factory=dict, init=False)
 
-    def add(self, events: Iterable[Event], masker: Masker) -> bytes:
+    def add(self, events: list[Event], masker: Masker) -> bytes:
         """The text for *events*, the next ones of this exchange."""
+        if Read not in map(type, events):
+            return self._run(0, events, masker)
         runs = [(number, list(run)) for number, run in groupby(events, _stream_of)]
         return b"".join([self._run(number, run, masker) for number, run in runs])
 
@@ -124,29 +126,48 @@ def at_once(events: Iterable[Event], masker: Masker) -> bytes | None:
     That is, if there is a secret in them, what may be the beginning of one, or a value
     that has to be escaped.
     """
-    lines, bodies = _lines_of(events)
-    if suspects(b"\n".join(lines)) != len(lines) - 1:
-        return None
-    for place, body in bodies:
-        lines[place] = body
-    text = b"\n".join(lines)
-    cut = any(masker.held(body) >= LEAST_CUT for _, body in bodies)
-    return None if cut or masker.finds(text) else text
-
-
-def _lines_of(events: Iterable[Event]) -> tuple[list[bytes], list[tuple[int, bytes]]]:
-    """All lines, and the bodies with their places among them, which are empty so far."""
-    lines: list[bytes] = []
-    bodies = []
+    page = _Page()
     for event in events:
-        section, body = entry_of(event)
+        page.add(event)
+    text = page.text()
+    cut = any(masker.held(body) >= LEAST_CUT for body in page.bodies)
+    return None if text is None or cut or masker.finds(text) else text
+
+
+@define
+class _Page:
+    """
+    Sections one after the other, as parts of a text; what stands in bodies comes in at last.
+
+    ``breaks`` are the line breaks that are in it because we put them there.
+    """
+
+    bodies: list[bytes] = field(factory=list, init=False)
+    _parts: list[bytes] = field(factory=list, init=False)
+    _places: list[int] = field(factory=list, init=False)
+    _breaks: int = field(default=0, init=False)
+
+    def add(self, event: Event) -> None:
+        ours, said, body = entry_of(event)
+        parts = self._parts
         if type(event) is Begin:
-            lines += (first_line(event.id), b"")
-        lines += section
+            parts += (first_line(event.id), b"")
+        parts.append(encoded(ours))
+        self._breaks += len(ours) - 1
+        parts += said
         if body is not None:
-            lines.append(b"body: %d bytes" % len(body))
-            bodies.append((len(lines), body))
-            lines.append(b"")
-        lines.append(b"")
-    lines.append(b"")
-    return lines, bodies
+            parts.append(b"body: %d bytes" % len(body))
+            self._places.append(len(parts))
+            self.bodies.append(body)
+            parts.append(b"")
+        parts.append(b"")
+
+    def text(self) -> bytes | None:
+        """All of it; ``None`` if something in it has to be escaped."""
+        parts = self._parts
+        parts.append(b"")
+        if suspects(b"\n".join(parts)) != self._breaks + len(parts) - 1:
+            return None
+        for place, body in zip(self._places, self.bodies, strict=True):
+            parts[place] = body
+        return b"\n".join(parts)
