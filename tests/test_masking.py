@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from yallmp.core.masking import MaskedStream, Masker, Piece
+from yallmp.core import masking
+from yallmp.core.masking import MaskedStream, Masker, Piece, Words
 from yallmp.core.secretnames import header_by_name, is_secret_name, query_by_name, url_by_name
 
 KEY = "sk-proj-A1b2C3d4E5f6G7h8"
@@ -22,6 +23,7 @@ SECRETS = st.text(st.characters(exclude_categories=["Cs"]), min_size=12, max_siz
 #: Few letters, so that beginnings of secrets are everywhere.
 LETTERS = st.sampled_from([b"a", b"b", b"\n"])
 TEXTS = st.lists(LETTERS, max_size=60).map(b"".join)
+FEW = st.integers(5, 9)
 AB_SECRETS = st.lists(st.text("ab", min_size=12, max_size=20), max_size=3)
 
 
@@ -204,6 +206,41 @@ class MaskerTests(SynchronousTestCase):
         masked = Masker(secrets).mask(text)
         for secret in secrets:
             self.assertNotIn(secret.encode(), masked)
+
+
+class WordsTests(SynchronousTestCase):
+    """With many secrets only long words are looked at."""
+
+    def words(self, data: bytes, window: int = Words.WINDOW) -> bytes:
+        """Where something of five or more letters a and b may stand."""
+        words = Words(frozenset(b"ab"), 5)
+        self.patch(Words, "WINDOW", window)
+        return words.of(data)
+
+    @given(st.lists(st.sampled_from([b"a", b"b", b"ab" * 3, b".", b"\n"]), max_size=40), FEW)
+    def test_no_long_word_is_missed(self, parts: list[bytes], window: int) -> None:
+        """Each is there whole, wherever the windows end, and none stands in another's place."""
+        data = b"".join(parts)
+        expected = [word for word in re.findall(b"[ab]+", data) if len(word) >= 5]
+        self.assertEqual(re.findall(b"[ab]+", self.words(data, window)), expected)
+
+    def test_too_many(self) -> None:
+        """Then all of the data is looked at, which costs less."""
+        self.assertEqual(self.words(b"ababab " * 9), b"ababab " * 9)
+        self.assertEqual(self.words(b"ababab " * 8), b"ababab\0" * 7 + b"ababab")
+
+    def test_any_byte(self) -> None:
+        """If secrets hold every byte that there is, all of the data is one word."""
+        self.assertEqual(Words(frozenset(range(256)), 5).of(b"any"), b"any")
+
+    @given(st.lists(st.text("ab", min_size=12, max_size=14), min_size=3, max_size=9), TEXTS)
+    def test_finds_the_same(self, secrets: list[str], text: bytes) -> None:
+        """Whatever the secrets and the text are."""
+        self.patch(masking, "_SHORT", 0)
+        masker = Masker(secrets)
+        forms = set().union(*map(masking.forms, secrets))
+        for data in (text, text + secrets[0].encode(), text + b"\n" + secrets[-1].encode() + b"a"):
+            self.assertEqual(masker.finds(data), any(form in data for form in forms))
 
 
 class StreamTests(SynchronousTestCase):

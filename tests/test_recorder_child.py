@@ -187,6 +187,12 @@ class SweeperTests(Case):
 class ProcessTests(SynchronousTestCase):
     """What it is as a process."""
 
+    def test_open_files(self) -> None:
+        """As many as a busy proxy has streams, if the system grants them."""
+        for granted, most in ((-1, 100), (256, 128), (1024, 512), (10**6, 2000)):
+            self.patch(recorder_child.os, "sysconf", {"SC_OPEN_MAX": granted}.__getitem__)
+            self.assertEqual(recorder_child.most_open(), most)
+
     def test_imports_next_to_nothing(self) -> None:
         """No third-party module and nothing large of the standard library is loaded."""
         program = f"""

@@ -226,12 +226,18 @@ def detach() -> None:
             fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
+def most_open() -> int:
+    """How many records may be open at a time: half of what the system grants, within reason."""
+    granted = os.sysconf("SC_OPEN_MAX") if hasattr(os, "sysconf") else 0
+    return max(100, min(2000, granted // 2))
+
+
 def main(
     directory: str, max_age: str, max_total: str, ack_every: str, sweeps_for: str = "1"
 ) -> None:
     """Write records to *directory* until standard input ends."""
     detach()
-    files = RecordFiles(directory)
+    files = RecordFiles(directory, most_open())
     sweeper = Sweeper(directory, files.parts, float(max_age), int(max_total))
     sweeping = Sweeping(sweeper, int(sweeps_for))
     if sweeps_for != "0":

@@ -42,7 +42,7 @@ class Backlog:
         self.held = 0
         self._closed = False
         self._limit = limit
-        self._frames: list[bytes] = []
+        self._frames: list[bytes | memoryview] = []
         self._sent = 0
         self._open: dict[str, int] = {}
         self._next = 1
@@ -160,8 +160,9 @@ class Backlog:
         if len(data) <= MAX_DATA:
             self._put(APPEND, number, data)
             return
+        view = memoryview(data)
         for start in range(0, len(data), MAX_DATA):
-            self._put(APPEND, number, data[start : start + MAX_DATA])
+            self._put(APPEND, number, view[start : start + MAX_DATA])
 
     def _end(self, what: int, name: str) -> None:
         """The last frame of an open record."""
@@ -169,7 +170,7 @@ class Backlog:
         if number is not None:
             self._put(what, number, b"")
 
-    def _put(self, what: int, number: int, data: bytes) -> None:
+    def _put(self, what: int, number: int, data: bytes | memoryview) -> None:
         """One more frame waits."""
         size = len(data)
         self._frames += (HEAD.pack(what, number, size), data)

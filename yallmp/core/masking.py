@@ -10,8 +10,10 @@ and in base64 at each of the three alignments (so also within Basic credentials)
 left never tells how long the secret was.
 
 Looking is cheap where there is nothing to find: data is searched for all forms before
-anything is taken apart.  A stream is looked at across its reads, and a read waits for the
-next one only while its end could be the beginning of a secret (:class:`MaskedStream`).
+anything is taken apart, and where there are many forms only in its long words
+(:class:`Words`), of which ordinary text has few.  A stream is looked at across its reads, and
+a read waits for the next one only while its end could be the beginning of a secret
+(:class:`MaskedStream`).
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ LEAST_KNOWN = 12
 LEAST_CUT = 16
 #: Up to this size one regular expression is quicker than a search for each form.
 _SHORT = 1024
+#: From so many forms on it is quicker to look for long words first.
+_MANY = 12
 _MASK = MASK.encode()
 
 Span = tuple[int, int]
@@ -53,12 +57,15 @@ class Masker:
         self._beginnings = re.compile(b"(?=%b)" % _any_of({f[:SHOWN] for f in self._forms}).pattern)
         self._alphabet = frozenset(byte for form in self._forms for byte in form)
         self._longest = len(self._forms[0]) if self._forms else 0
+        shortest = len(self._forms[-1]) if self._forms else 0
+        self._words = Words(self._alphabet, shortest) if len(self._forms) >= _MANY else None
 
     def finds(self, data: bytes) -> bool:
         """Whether a known secret stands in *data*, whole."""
         if len(data) <= _SHORT:
             return self._search(data) is not None
-        return any(map(data.__contains__, self._forms))
+        place = data if self._words is None else self._words.of(data)
+        return any(map(place.__contains__, self._forms))
 
     def spans(self, data: bytes) -> list[Span]:
         """Where known secrets stand in *data*: merged, in order."""
@@ -102,6 +109,48 @@ class Masker:
     def mask_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Headers by both rules."""
         return [(name, self.mask(header_by_name(name, value))) for name, value in headers]
+
+
+class Words:
+    """
+    The stretches of data that something could stand in that has only bytes of *alphabet*.
+
+    :param least: how long it is at least.
+    """
+
+    #: Python searches windows of this size in a way that suits what is looked for here.
+    WINDOW = 29_000
+    #: One word in so many bytes is too much: then it is quicker to look everywhere.
+    FEW = 1024
+
+    def __init__(self, alphabet: frozenset[int], least: int) -> None:
+        self._kinds = bytes(byte in alphabet for byte in range(256))
+        self._word = b"\1" * least
+        self._least = least
+        self._between = bytes(byte for byte in range(256) if byte not in alphabet)[:1]
+
+    def of(self, data: bytes) -> bytes:
+        """The words, with something between that is in none; all of *data* if they are many."""
+        kinds = data.translate(self._kinds)
+        words: list[bytes] = []
+        start = self._next(kinds, 0)
+        while start >= 0:
+            end = kinds.find(b"\0", start)
+            end = len(data) if end < 0 else end
+            words.append(data[start:end])
+            if len(words) > 8 + len(data) // self.FEW:
+                return data
+            start = self._next(kinds, end)
+        return self._between.join(words) if self._between else data
+
+    def _next(self, kinds: bytes, at: int) -> int:
+        """Where the first word from *at* on begins; -1 if there is none."""
+        while at + self._least <= len(kinds):
+            found = kinds.find(self._word, at, at + self.WINDOW)
+            if found >= 0:
+                return found
+            at += self.WINDOW - self._least + 1
+        return -1
 
 
 @frozen
