@@ -30,7 +30,7 @@ from yallmp.core.record import parse
 from yallmp.daemonlog import daemon_log
 from yallmp.interfaces import IRecorder
 from yallmp.observers import ROUND, Ledger, Line, Silent, telling
-from yallmp.stories import FIRST, LATER, MOST_GATHERED, UNWANTED, Desk
+from yallmp.stories import MOST_GATHERED, UNWANTED, WANTED, Desk
 
 ID = "3f9c2a7b10de"
 KEY = "sk-proj-A1b2C3d4E5f6G7h8"
@@ -143,7 +143,9 @@ class RequestLogTests(ObserverCase):
         """Every event is written down after a moment: a crash leaves what was known."""
         for count, event in enumerate((BEGIN, ROUTED, *WORKED), start=1):
             self.tell(event)
-            self.rounds(FIRST if count == 1 else LATER)
+            self.rounds(WANTED - 1)
+            self.assertEqual(len(self.recorder.open), count > 1)
+            self.rounds(1)
             self.assertEqual(len(parse(self.recorder.open[NAME]).events), count)
         self.tell(END)
         self.assertEqual(len(parse(self.recorder.finished[NAME]).events), count + 1)
@@ -206,7 +208,7 @@ class RequestLogTests(ObserverCase):
         bad = evolve(BEGIN, id="0" * 12, headers=None)  # type: ignore[arg-type]
         self.ledger.tell(bad)
         self.tell(BEGIN)
-        self.rounds(FIRST)
+        self.rounds(WANTED)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
         self.ledger.tell(evolve(END, id="0" * 12))
         self.ledger.tell(END)

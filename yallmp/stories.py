@@ -21,10 +21,8 @@ from yallmp.interfaces import IRecorder
 
 #: Ends of attempts that are nobody's failure: whoever asked is gone, or we are.
 _NO_FAILURE = (None, "cancelled")
-#: How many rounds events wait: the first time, and once the log is begun.
-FIRST, LATER = 2, 5
-#: The same where a log is kept for failures only.
-UNWANTED = 10
+#: How many rounds events wait for others; and the same where a log is kept for failures only.
+WANTED, UNWANTED = 5, 10
 #: The most bytes of answers that wait.
 MOST_GATHERED = 64 * 1024
 
@@ -122,7 +120,7 @@ class LoggedStory(Story):
     def __attrs_post_init__(self) -> None:
         self._text = RecordText(self.begin.bodies)
         self._waiting.append(self.begin)
-        self._rounds = FIRST if self._is_kept else UNWANTED
+        self._rounds = WANTED if self._is_kept else UNWANTED
 
     @property
     def _is_kept(self) -> bool:
@@ -183,5 +181,5 @@ class LoggedStory(Story):
     def _taken(self) -> bytes:
         """The text of what has waited."""
         events, self._waiting, self._gathered = self._waiting, [], 0
-        self._rounds = LATER if self._is_kept else UNWANTED
+        self._rounds = WANTED if self._is_kept else UNWANTED
         return self._text.add(events, self.desk.masker())

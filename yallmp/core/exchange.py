@@ -2,9 +2,9 @@
 What happens during an exchange, as events.
 
 An *exchange* is a client's request and all that came of it.  :mod:`yallmp.forwarding`
-and :mod:`yallmp.api` emit these values as things happen, through twisted.logger, as the
-key ``exchange`` of a log event; observers turn them into request logs, error logs and
-the daemon's line.  The order is::
+and :mod:`yallmp.api` emit these values as things happen; a log observer turns them into
+request logs, error logs and the daemon's line.  For others they are the key ``exchange`` of
+a log event.  The order is::
 
     Begin  [Routed]  (Attempt  [Head]  Read*  AttemptEnd)*  End
 
