@@ -1,0 +1,75 @@
+"""Twisted's own tests of its reactors, run against ours (Linux only)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+from twisted.internet.test.reactormixins import ReactorBuilder
+from twisted.trial.unittest import SynchronousTestCase
+
+from yallmp.lightreactor import LightReactor
+
+#: The suites, by module of ``twisted.internet.test``.
+SUITES = {
+    "test_core": ["SystemEventTestsBuilder"],
+    "test_fdset": ["ReactorFDSetTestsBuilder"],
+    "test_socket": [
+        "AdoptDatagramPortErrorsTestsBuilder", "AdoptStreamConnectionErrorsTestsBuilder",
+        "AdoptStreamPortErrorsTestsBuilder", "IReactorSocketVerificationTestsBuilder",
+    ],
+    "test_tcp": [
+        "AbortConnectionTests", "AdoptStreamConnectionTestsBuilder", "TCP4ClientTestsBuilder",
+        "TCP4ConnectorTestsBuilder", "TCP6ClientTestsBuilder", "TCP6ConnectorTestsBuilder",
+        "TCPConnectionTestsBuilder", "TCPFDPortTestsBuilder", "TCPPortTestsBuilder",
+        "TCPTransportTestsBuilder", "TestBindAddressBuilder",
+    ],
+    "test_threads": ["ThreadTestsBuilder"],
+    "test_time": ["TimeTestsBuilder"],
+    "test_tls": [
+        "AbortSSLConnectionTests", "SSLClientTestsMixin", "StartTLSClientTestsMixin",
+        "TLSPortTestsBuilder",
+    ],
+    "test_unix": [
+        "UNIXAdoptStreamConnectionTestsBuilder", "UNIXDatagramTestsBuilder",
+        "UNIXFDPortTestsBuilder", "UNIXPortTestsBuilder", "UNIXTestsBuilder",
+        "UnixClientTestsBuilder",
+    ],
+}  # fmt: skip
+
+#: What is meant to be different.
+DIFFERENT = {
+    "test_logPrefix": "events have no log context",
+    "test_lostFileDescriptor": "epoll forgets a closed descriptor; Twisted leaves its own out here",
+}
+
+
+def suite(module: str) -> ModuleType:
+    """
+    A module of Twisted's tests.
+
+    They import hamcrest, which none of the suites above needs.
+    """
+    absent = {} if find_spec("hamcrest") else {"hamcrest": ModuleType("hamcrest")}
+    with patch.dict(sys.modules, absent):
+        return import_module(f"twisted.internet.test.{module}")
+
+
+def contracts() -> Iterator[tuple[str, type[SynchronousTestCase]]]:
+    """The suites, with our reactor in place of Twisted's."""
+    ours = [f"{LightReactor.__module__}.{LightReactor.__qualname__}"]
+    for module, names in SUITES.items():
+        for name in names:
+            builder: Any = getattr(suite(module), name)
+            left_out = {test: None for test in DIFFERENT if hasattr(builder, test)}
+            mine = type(name, (builder,), {"_reactors": ours, **left_out})
+            yield from mine.makeTestCaseClasses().items()  # type: ignore[attr-defined]
+
+
+globals().update(contracts())
+del ReactorBuilder
