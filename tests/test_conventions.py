@@ -125,7 +125,9 @@ def is_full(target: str) -> bool:
     """Whether a module and an object in it can be found by *target*."""
     try:
         namedAny(target)
-    except (AttributeError, ImportError, ValueError):
+    except ImportError:  # it may be a module for other systems than this
+        return ROOT.joinpath(*target.split(".")).with_suffix(".py").exists()
+    except (AttributeError, ValueError):
         return False
     return True
 

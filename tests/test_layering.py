@@ -57,10 +57,11 @@ LAYERS: list[list[str]] = [
         "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog",
         "descriptors", "downstream", "garbage", "inbound", "lazyrequest", "lean",
         "lean.*",
-        "listening", "logged", "losses", "mock", "names", "partfile", "playback", "record_files",
-        "recorder", "recorder_child", "recorder_process", "report", "shortcuts", "siblings",
+        "lightreactor", "listening", "logged", "losses", "mock", "names", "partfile", "playback",
+        "record_files", "recorder", "recorder_child", "recorder_process", "report",
+        "shortcuts", "siblings",
         "signals", "site", "slots",
-        "sweep", "upstream", "wires", "worker_process",
+        "sweep", "transports", "upstream", "wires", "worker_process",
     ],
     # One request.
     [
@@ -87,8 +88,14 @@ IMPURE = {
 }  # fmt: skip
 IMPURE_CALLS = {"open", "print", "input", "breakpoint", "exec", "eval", "__import__"}
 
-#: The imports inside functions: what loads the reactor, which may yet be chosen.
-LATE = {("options", "yallmp.tap"), ("options", "yallmp.fleet"), ("worker", "yallmp.tap")}
+#: The imports inside functions: what loads the reactor, which may yet be chosen, and the
+#: one of ours, which is for Linux only.
+LATE = {
+    ("options", "yallmp.fleet"),
+    ("options", "yallmp.lightreactor"),
+    ("options", "yallmp.tap"),
+    ("worker", "yallmp.tap"),
+}
 
 
 @frozen

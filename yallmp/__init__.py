@@ -68,6 +68,8 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.signals`: what SIGTERM and SIGINT mean
 - :mod:`yallmp.descriptors`: how many connections and files may be open
 - :mod:`yallmp.garbage`: when Python's garbage collector runs
+- :mod:`yallmp.lightreactor` and :mod:`yallmp.transports` (Linux only): the reactor that all of it
+  runs on, and its connections
 - :mod:`yallmp.playback`: sends and shows, for ``replay``
 
 **How backends speak** (pure): :mod:`yallmp.api_types`, the table of dialects, and OpenAI's:

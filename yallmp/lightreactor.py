@@ -4,7 +4,7 @@ Twisted's epoll reactor with less done for each event.
 - Each event is dealt with in one ``try``, without a log context around it (which names the
   connection in lines of the old logging interface; ours go without).
 - What was written during an event or a timed call is sent when that is over, and epoll is
-  asked only about sockets that did not take it (:mod:`yallmp.transports`).
+  asked only about sockets that did not take it (``yallmp.transports``).
 - A turn in which no timed call is due does not look for any.
 
 All else is Twisted's.  What replaces methods of it that are not documented is little, and

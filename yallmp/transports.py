@@ -5,7 +5,7 @@ Twisted's transports put what is written into a buffer, have the reactor watch t
 until it can be written (a system call), send when epoll says so, and end the watching
 (another one).  A socket with nothing left to send can nearly always be written.  So these
 transports enter themselves in the reactor's list ``waiting``, and once an event is dealt
-with, the reactor has each of them :meth:`~_Prompt.send`.  What was written in one turn
+with, the reactor has each of them ``send``.  What was written in one turn
 still leaves in one piece.  What a socket does not take waits for epoll, as ever.
 
 All that can happen to a connection stays Twisted's: its buffers, its ``doWrite`` with

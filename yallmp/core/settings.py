@@ -57,6 +57,7 @@ class Server:
 
     ``http_client`` is what speaks HTTP to backends: ``llhttp`` or ``twisted``.  ``workers``
     is how many processes serve; 0 is one for each core.
+    ``reactor`` is what all of it runs on: ``light`` (where there is epoll) or ``twisted``.
     """
 
     host: str = "127.0.0.1"
@@ -64,6 +65,7 @@ class Server:
     listen: str | None = None
     http_client: str = "llhttp"
     workers: int = 1
+    reactor: str = "light"
 
 
 @frozen

@@ -127,6 +127,7 @@ SERVER = Section(
         Setting("port", kinds.whole(0, 65535)),
         Setting("listen", listenkinds.endpoint),
         Setting("http_client", kinds.choice("llhttp", "twisted")),
+        Setting("reactor", kinds.choice("light", "twisted")),
         Setting("allowed_hosts", wirekinds.texts),
         Setting("cors_origins", wirekinds.origins),
         Setting("workers", listenkinds.workers),
