@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -207,6 +208,48 @@ class CommandTests(SynchronousTestCase):
         self.patch(twistd, "run", lambda: None)
         commands.main(["-p", "9000"])
         self.assertEqual(sys.argv[-3:], ["yallmp", "-p", "9000"])
+
+
+REACTOR = """\
+import sys
+if "{first}":
+    __import__("{first}")
+if not {epoll}:
+    sys.modules["yallmp.lightreactor"] = None
+from yallmp.options import Options
+options = Options({{}})
+options.parseOptions(["-c", "config.yaml"])
+from twisted.internet import reactor, default
+stock = type(reactor).__module__ == default.install.__module__
+print("twisted" if stock else type(reactor).__name__)
+"""
+
+
+class ReactorTests(OptionsCase):
+    """Which reactor the process gets."""
+
+    def chosen(self, setting: str, first: str = "", epoll: bool = True) -> str:
+        """What it is with *setting*, in a process that imports *first* before anything else."""
+        self.write(GOOD.replace("port: 8123", f"port: 8123, reactor: {setting}"))
+        code = REACTOR.format(first=first, epoll=epoll)
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.strip()
+
+    def test_ours(self) -> None:
+        """By default, where it can be."""
+        self.write(GOOD)
+        self.assertEqual(self.parsed().config.server.reactor, "light")
+        ours = "LightReactor" if hasattr(select, "epoll") else "twisted"
+        self.assertEqual(self.chosen("light"), ours)
+
+    def test_twisteds(self) -> None:
+        """If the file says so, if twistd has made one already, and where there is no epoll."""
+        self.assertEqual(self.chosen("twisted"), "twisted")
+        self.assertEqual(self.chosen("light", first="twisted.internet.reactor"), "twisted")
+        self.assertEqual(self.chosen("light", epoll=False), "twisted")
 
 
 class ImportTests(SynchronousTestCase):
