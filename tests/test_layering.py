@@ -58,7 +58,7 @@ LAYERS: list[list[str]] = [
         "descriptors", "downstream", "garbage", "inbound", "lazyrequest", "lean",
         "lean.*",
         "lightreactor", "listening", "logged", "losses", "mock", "names", "partfile", "playback",
-        "record_files", "recorder", "recorder_child", "recorder_process", "report",
+        "reactors", "record_files", "recorder", "recorder_child", "recorder_process", "report",
         "shortcuts", "siblings",
         "signals", "site", "slots",
         "sweep", "transports", "upstream", "wires", "worker_process",
@@ -92,8 +92,8 @@ IMPURE_CALLS = {"open", "print", "input", "breakpoint", "exec", "eval", "__impor
 #: one of ours, which is for Linux only.
 LATE = {
     ("options", "yallmp.fleet"),
-    ("options", "yallmp.lightreactor"),
     ("options", "yallmp.tap"),
+    ("reactors", "yallmp.lightreactor"),
     ("worker", "yallmp.tap"),
 }
 

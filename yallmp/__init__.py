@@ -69,7 +69,7 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.descriptors`: how many connections and files may be open
 - :mod:`yallmp.garbage`: when Python's garbage collector runs
 - :mod:`yallmp.lightreactor` and :mod:`yallmp.transports` (Linux only): the reactor that all of it
-  runs on, and its connections
+  runs on, and its connections; :mod:`yallmp.reactors` installs it
 - :mod:`yallmp.playback`: sends and shows, for ``replay``
 
 **How backends speak** (pure): :mod:`yallmp.api_types`, the table of dialects, and OpenAI's:

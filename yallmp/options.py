@@ -23,6 +23,7 @@ from yallmp.core.config import ConfigError
 from yallmp.core.config.listenkinds import MAX_WORKERS, worker_count
 from yallmp.core.settings import Config
 from yallmp.daemonlog import Output
+from yallmp.reactors import install_reactor
 
 SYNOPSIS = """\
 Usage: yallmp [options]                          in the foreground
@@ -122,21 +123,6 @@ def directory(text: str) -> str:
     return os.path.abspath(text)
 
 
-def choose_reactor(name: str) -> None:
-    """
-    Have the process run on the reactor *name* (``light``, ``twisted``).
-
-    One that twistd's ``--reactor`` has made is left alone; where ours cannot be (it needs
-    epoll), Twisted's default serves as well.
-    """
-    if name == "light" and "twisted.internet.reactor" not in sys.modules:
-        try:
-            from yallmp import lightreactor  # noqa: PLC0415 - it is for Linux only
-        except ImportError:
-            return
-        lightreactor.install()
-
-
 def stop(lines: Sequence[str], status: int = 1) -> NoReturn:
     """End the process for a mistake that its user can mend: *lines* on stderr, no traceback."""
     print("\n".join(lines), file=sys.stderr)
@@ -188,7 +174,7 @@ class Options(usage.Options):
             self.config = evolve(self.source, path=found).load()  # messages name it as given
         except ConfigError as error:
             stop([str(problem) for problem in error.problems])
-        choose_reactor(self.config.server.reactor)
+        install_reactor(self.config.server.reactor)
 
     def getSynopsis(self) -> str:
         """The same text under twistd and without it."""

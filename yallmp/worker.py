@@ -11,12 +11,14 @@ import os
 
 from yallmp import signals
 from yallmp.core.control import Order, decoded, size_of
+from yallmp.reactors import install_reactor
 
 
 def main() -> None:
     """Serve until the supervisor says that it is over."""
     signals.ignore()
     order = read_order(0)
+    install_reactor(order.config.server.reactor)
     from yallmp import tap  # noqa: PLC0415 - it loads the reactor, which the order may choose
 
     tap.work(order)
