@@ -13,8 +13,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from tests.test_sweep import HERE, Wire
+from yallmp.bulk import LARGE
 from yallmp.core.settings import Limits
-from yallmp.inbound import JOINED, ProxyRequest
+from yallmp.inbound import ProxyRequest
 from yallmp.site import ProxySite
 
 GONE = Failure(ConnectionDone())
@@ -133,7 +134,7 @@ class AnswerTests(InboundCase):
 
     def test_a_large_one(self) -> None:
         """Is not copied for that, and the same."""
-        body = b"x" * (JOINED + 1)
+        body = b"x" * (LARGE + 1)
         self.ask().answer(200, (), body)
         self.assertEqual(self.sent()[2], body)
 

@@ -54,7 +54,7 @@ LAYERS: list[list[str]] = [
     ["api_types", "api_types.*"],
     # What touches the world, each one thing.
     [
-        "answers", "arrivals", "bodies", "certificates", "channel", "daemonlog",
+        "answers", "arrivals", "bodies", "bulk", "certificates", "channel", "daemonlog",
         "descriptors", "downstream", "garbage", "inbound", "lazyrequest", "lean",
         "lean.*",
         "lightreactor", "listening", "logged", "losses", "mock", "names", "partfile", "playback",

@@ -47,7 +47,8 @@ imports from its own layer or one further down in this list, never upwards
 
 - clients: :mod:`yallmp.site` and :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.sweep`
   (one timer for all), :mod:`yallmp.inbound` and :mod:`yallmp.lazyrequest` (a request and
-  its answer), :mod:`yallmp.arrivals` (a request before
+  its answer), :mod:`yallmp.bulk` (large bodies, from and to either side),
+  :mod:`yallmp.arrivals` (a request before
   anything is known of it), :mod:`yallmp.shortcuts`
   (frequent paths of Klein's tree), :mod:`yallmp.downstream` (the
   answer on its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening`

@@ -20,14 +20,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
+from yallmp import bulk
 from yallmp.arrivals import Arrival, origin_form
 from yallmp.core.answerhead import BODILESS, answer_head
 from yallmp.core.errors import ProxyError, TooLarge, error_body
 from yallmp.core.exchange import HeaderPairs
 from yallmp.lazyrequest import LazyRequest
 
-#: A larger body is not copied to stand in one piece with its head.
-JOINED = 64 * 1024
 _JSON: HeaderPairs = ((b"content-type", b"application/json"),)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date"})
 _log = Logger()
@@ -54,6 +53,8 @@ class ProxyRequest(LazyRequest):
         self._body_left = self.channel.limits.max_body_bytes
         if length is not None and length > self._body_left:
             self._refuse_body()
+        elif length is not None:
+            bulk.expect(self.transport, length)
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         """A part of the body came."""
@@ -69,6 +70,7 @@ class ProxyRequest(LazyRequest):
         channel.in_body = channel.blank = False
         if not channel.refusing:
             self.body, self._parts = b"".join(self._parts), []
+            bulk.expect_no_more(self.transport)
             self.serve(command, origin_form(path), version)
 
     def serve(self, method: bytes, target: bytes, version: bytes) -> None:
@@ -133,10 +135,7 @@ class ProxyRequest(LazyRequest):
         sent = b"" if bodiless or self.method == b"HEAD" else body
         self.startedWriting = 1
         self.sentLength = len(sent)
-        if len(sent) > JOINED:
-            self.transport.writeSequence((head, sent))
-        else:
-            self.transport.write(head + sent)
+        bulk.send(self.transport, head, sent)
         self.finished = 1
         self._cleanup()
 

@@ -16,11 +16,10 @@ from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceiv
 from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 
+from yallmp import bulk
 from yallmp.lean.parser import AnswerParser, NotHTTP
 from yallmp.lean.response import BodyTransport, LeanResponse
 
-#: A larger body is not copied to stand in one piece with its head.
-JOINED = 64 * 1024
 #: llhttp knows no others.
 _VERSIONS = {
     "0.9": (b"HTTP", 0, 9),
@@ -57,10 +56,7 @@ class Connection(Protocol):
         """Send a whole request; fires when the answer's head is there."""
         self._parser, self._response, self._heard = self._renewed(), None, False
         self._wanted = Deferred(self._abandon)
-        if len(body) > JOINED:
-            ITCPTransport(self.transport).writeSequence((head, body))
-        else:
-            ITCPTransport(self.transport).write(head + body)
+        bulk.send(self.transport, head, body)
         return self._wanted
 
     def _renewed(self) -> AnswerParser:
@@ -100,6 +96,7 @@ class Connection(Protocol):
 
     def _answer(self, parser: AnswerParser) -> None:
         self._response = _response(parser, BodyTransport(self))
+        bulk.expect(self.transport, bulk.declared(parser.headers))
         self._fire(self._response)
 
     def _whole(self, parser: AnswerParser, body: bytes) -> None:
@@ -125,6 +122,7 @@ class Connection(Protocol):
     def _finish(self, parser: AnswerParser) -> None:
         """The answer is whole; whether the connection is good for another."""
         response, self._response, self._parser = self._response, None, None
+        bulk.expect_no_more(self.transport)
         keep = parser.keep_alive and not parser.extra and not self.lost
         if keep:
             self._used = parser
