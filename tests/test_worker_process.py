@@ -167,9 +167,15 @@ class LoggingTests(WorkerCase):
         self.addCleanup(observe(said))
         self.worker.start()
         self.process.die(9)
-        (line,) = said
-        self.assertIn("worker 1 ended (A process has ended with a probable error condition", line)
-        self.assertIn("by signal 9.); it is started again in 1 s", line)
+        self.reactor.advance(1)
+        self.process.die(None)
+        self.assertEqual(
+            said,
+            [
+                "worker 1 was ended by signal 9; it is started again in 1 s",
+                "worker 1 ended with status 0; it is started again in 2 s",
+            ],
+        )
 
 
 def observe(said: list[str]) -> Any:

@@ -72,6 +72,14 @@ def next_delay(before: float, lived: float) -> float:
     return min(doubled, LONGEST_DELAY) or FIRST_DELAY
 
 
+def ending(reason: Failure) -> str:
+    """How a process ended, as one says it of a worker."""
+    signal = getattr(reason.value, "signal", None)
+    if signal is not None:
+        return f"was ended by signal {signal}"
+    return f"ended with status {getattr(reason.value, 'exitCode', None)}"
+
+
 @define(eq=False)
 class Life(ProcessProtocol):
     """One process, from its start to its end."""
@@ -177,7 +185,7 @@ class WorkerProcess:
         """The process is gone; another follows unless it was to end."""
         self._transport = None
         if not self._is_ending:
-            self._follow(f"ended ({reason.getErrorMessage()})")
+            self._follow(ending(reason))
         self.listener.gone(self.number)
 
     def _follow(self, what: str) -> None:
