@@ -4,18 +4,21 @@ The backends for a request, and their order.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from yallmp.core import routing
 from yallmp.core.backend import Backend
 from yallmp.core.catalog import Catalog
 from yallmp.core.errors import ModelNotFound
-from yallmp.core.routing import Route, arranged, route_for
+from yallmp.core.routing import Route, Routes, arranged, route_for
 from yallmp.core.settings import Config, Fallbacks
 
 
@@ -150,3 +153,50 @@ class ArrangedTests(SynchronousTestCase):
         placed = arranged(group, lambda: u)
         self.assertEqual(sorted(names(placed)), sorted(names(group)))
         self.assertEqual([b.order for b in placed], sorted(b.order for b in group))
+
+
+ASKED = ("a", "b", "c", "z", "x/1", "x/2", "openai/b")
+
+
+class RoutesTests(SynchronousTestCase):
+    """Routes that are kept are those that would be made."""
+
+    config = Config(
+        backends=(
+            Backend("a1", "a"), Backend("a2", "a", weight=3), Backend("b", "b"),
+            Backend("w", "x/*"), Backend("c1", "c", order=1), Backend("c2", "c"),
+        ),
+        fallbacks=Fallbacks(by_model=(("b", ("c",)), ("c", ("a",))), aliases=(("z", "b"),)),
+    )  # fmt: skip
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["a", "b", "c", "z", "x/1", "x/2", "openai/b"]), st.randoms())
+        ),
+        st.integers(0, 2),
+    )
+    def test_as_if_made_anew(self, asked: list[tuple[str, Any]], room: int) -> None:
+        """Whatever was asked before, and however much is kept."""
+        catalog = Catalog(self.config)
+        routes = Routes(catalog)
+        self.patch(routing, "MOST_KEPT", room)
+        for name, randomness in asked:
+            state = randomness.getstate()
+            found = routes.find(name, randomness.random)
+            randomness.setstate(state)
+            made = route_for(catalog, name, randomness.random)
+            self.assertEqual((found, found.names), (made, made.names))
+
+    def test_what_is_the_same_is_made_once(self) -> None:
+        """One route where nothing is drawn, one for each order where something is."""
+        routes = Routes(Catalog(self.config))
+        self.assertIs(routes.find("b", lambda: 0.1), routes.find("b", lambda: 0.1))
+        drawn = {id(routes.find("a", random.random)) for _ in range(200)}
+        self.assertEqual(len(drawn), 2)
+        self.assertIs(routes.find("c", lambda: 0.5).legs[0].name, "c2")
+
+    def test_unknown(self) -> None:
+        """A name that is not configured is an error each time."""
+        routes = Routes(Catalog(self.config))
+        for _ in range(2):
+            self.assertRaises(ModelNotFound, routes.find, "nobody", lambda: 0.5)

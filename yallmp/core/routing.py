@@ -11,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from math import inf, log1p
+from typing import TypeVar
 
 from attrs import evolve, field, frozen
 
 from yallmp.core.backend import Backend
-from yallmp.core.catalog import Catalog
+from yallmp.core.catalog import Catalog, Found
 
-#: So many routes are kept; names that only a wildcard fits have no end.
-MOST_FIXED = 1000
+#: So many plans and routes are kept; names that only a wildcard fits have no end.
+MOST_KEPT = 1000
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @frozen
@@ -68,12 +71,6 @@ class Route:
         """The longest explicit ``request_timeout``; 0 if there is none."""
         return max((b.patience.request_timeout or 0.0 for b in self.every), default=0.0)
 
-    @property
-    def is_drawn(self) -> bool:
-        """Whether the order of its backends is drawn anew for each request."""
-        places = [(b.model_name, b.order) for b in self.every]
-        return len(set(places)) < len(places)
-
     def to_one(self, resting: Collection[str] = ()) -> Route:
         """
         This route for a request that no second backend can serve.
@@ -90,6 +87,73 @@ class Route:
         return backend.upstream_model(self.asked if own else backend.model_name)
 
 
+#: Backends of one model name.
+Group = tuple[Backend, ...]
+
+
+@frozen
+class Plan:
+    """
+    What a model's routes have in common: their groups of backends, not yet arranged.
+
+    ``legs``, ``context`` and ``policy`` are as in :class:`Route`, by group.
+    """
+
+    found: Found
+    legs: tuple[Group, ...]
+    context: tuple[Group, ...]
+    policy: tuple[Group, ...]
+
+    @cached_property
+    def is_fixed(self) -> bool:
+        """Whether nothing is drawn: every request has the same route."""
+        groups = [*self.legs, *self.context, *self.policy]
+        return all(len({b.order for b in group}) == len(group) for group in groups)
+
+    def order(self, draw: Callable[[], float]) -> tuple[Order, Order, Order]:
+        """The backends of each kind, drawn."""
+        return _drawn(self.legs, draw), _drawn(self.context, draw), _drawn(self.policy, draw)
+
+    def route(self, order: tuple[Order, Order, Order]) -> Route:
+        """The route that has them in this *order*."""
+        found = self.found
+        legs, context, policy = [tuple(_once(each)) for each in order]
+        return Route(
+            found.model_name, found.asked, found.reason, legs, context, policy, found.alias
+        )
+
+
+#: Backends of several groups, arranged.
+Order = tuple[Backend, ...]
+
+
+def _drawn(groups: Iterable[Group], draw: Callable[[], float]) -> Order:
+    backends: list[Backend] = []
+    for group in groups:
+        backends += arranged(group, draw) if len(group) > 1 else group
+    return tuple(backends)
+
+
+def plan_for(catalog: Catalog, asked: str) -> Plan:
+    """
+    The plan for the model *asked* for.
+
+    :raises ModelNotFound: no such model.
+    """
+    found = catalog.find(asked)
+    model = found.model_name
+
+    def groups(*names: str) -> tuple[Group, ...]:
+        return tuple(catalog.group(name) for name in names)
+
+    return Plan(
+        found,
+        groups(model, *catalog.fallbacks(model)),
+        groups(*catalog.context_window_fallbacks(model)),
+        groups(*catalog.content_policy_fallbacks(model)),
+    )
+
+
 def route_for(catalog: Catalog, asked: str, draw: Callable[[], float]) -> Route:
     """
     The route for the model *asked* for.
@@ -97,42 +161,41 @@ def route_for(catalog: Catalog, asked: str, draw: Callable[[], float]) -> Route:
     :param draw: gives random numbers, 0 ≤ x < 1.
     :raises ModelNotFound: no such model.
     """
-    found = catalog.find(asked)
-
-    def groups(names: Iterable[str]) -> tuple[Backend, ...]:
-        return tuple(_once(b for name in names for b in arranged(catalog.group(name), draw)))
-
-    model = found.model_name
-    return Route(
-        model=model,
-        asked=found.asked,
-        reason=found.reason,
-        legs=groups([model, *catalog.fallbacks(model)]),
-        context=groups(catalog.context_window_fallbacks(model)),
-        policy=groups(catalog.content_policy_fallbacks(model)),
-        alias=found.alias,
-    )
+    plan = plan_for(catalog, asked)
+    return plan.route(plan.order(draw))
 
 
 class Routes:
     """
-    The routes that lead through one catalogue.
+    The routes that lead through one catalogue, each made once.
 
-    What needs no draw is the same for every request, and is made once.
+    A request draws only the order of the backends, where there is anything to draw.
     """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._fixed: dict[str, Route] = {}
+        self._plans: dict[str, Plan] = {}
+        self._drawn: dict[tuple[str, tuple[Order, Order, Order]], Route] = {}
 
     def find(self, asked: str, draw: Callable[[], float]) -> Route:
         """See :func:`route_for`."""
-        found = self._fixed.get(asked)
-        if found is None:
-            found = route_for(self._catalog, asked, draw)
-            if not found.is_drawn and len(self._fixed) < MOST_FIXED:
-                self._fixed[asked] = found
-        return found
+        fixed = self._fixed.get(asked)
+        if fixed is not None:
+            return fixed
+        plan = self._plans.get(asked) or _kept(self._plans, asked, plan_for(self._catalog, asked))
+        order = plan.order(draw)
+        if plan.is_fixed:
+            return _kept(self._fixed, asked, plan.route(order))
+        key = asked, order
+        return self._drawn.get(key) or _kept(self._drawn, key, plan.route(order))
+
+
+def _kept(table: dict[K, V], key: K, value: V) -> V:
+    """*value*, kept for the next time while there is room."""
+    if len(table) < MOST_KEPT:
+        table[key] = value
+    return value
 
 
 def arranged(group: Iterable[Backend], draw: Callable[[], float]) -> list[Backend]:
