@@ -8,7 +8,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes import ProxyCase, error, good_either
+from yallmp.attempts import Attempt
+from yallmp.core.jsonbody import Document
+from yallmp.course import Course
+from yallmp.forwarding import Exchange
 from yallmp.garbage import NEW_OBJECTS, Garbage
+from yallmp.inbound import ProxyRequest
 
 
 class Knot:
@@ -66,3 +72,32 @@ class GarbageTests(SynchronousTestCase):
         self.start()
         self.stop()
         self.assertEqual((gc.get_threshold(), gc.get_freeze_count()), (self.usual, 0))
+
+
+class CycleTests(ProxyCase):
+    """What a request was made of is gone with it, and does not wait for the collector."""
+
+    kinds = (Exchange, Course, Attempt, ProxyRequest, Document)
+
+    def left_over(self) -> list[str]:
+        """The names of the kinds of objects that are still there."""
+        return [type(each).__name__ for each in gc.get_objects() if type(each) in self.kinds]
+
+    def setUp(self) -> None:
+        super().setUp()
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+
+    def test_answers(self) -> None:
+        """Whole ones and streams."""
+        self.serve(self.fake("m", good_either))
+        for stream in (False, True):
+            self.finish(self.ask(stream=stream))
+            self.assertEqual(self.left_over(), [], stream)
+
+    def test_failures(self) -> None:
+        """With another backend that answers, and with none."""
+        self.serve(self.fake("m", error(500)))
+        self.finish(self.ask())
+        self.assertEqual(self.left_over(), [])

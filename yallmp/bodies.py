@@ -86,6 +86,10 @@ class Body(Protocol):
             self.resume()
             self._lingering = self.wire.clock.callLater(LINGER, self.wire.cut)
 
+    def leave(self) -> None:
+        """Nobody wants more of it; whoever did is not kept."""
+        self.take = _unwanted
+
     def pause(self) -> None:
         """Let the backend wait."""
         IPushProducer(self.transport).pauseProducing()
@@ -97,6 +101,10 @@ class Body(Protocol):
     def _cancel(self, _: object) -> None:
         self._cancelled = True
         self.wire.cut()
+
+
+def _unwanted(data: bytes) -> None:
+    """What comes behind the end."""
 
 
 _UNREADABLE = Problem(Reason.INVALID, "the answer could not be read")

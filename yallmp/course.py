@@ -147,6 +147,15 @@ class Course:
         elif self._turn is not None:
             self._turn.cancel()
 
+    def leave(self) -> None:
+        """
+        All is over; what is still open says nothing of its backend.
+
+        Nothing is kept that leads back here, so that bodies are freed at once.
+        """
+        self.tally.leave()
+        self.current = self._committing = None
+
     def resume(self) -> None:
         """There is new time."""
         self._spent = None

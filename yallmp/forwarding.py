@@ -10,6 +10,7 @@ the Deferred of what is under way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -107,7 +108,7 @@ class Exchange:
         self._course = Course(self.call, self.client, tools, self.began)
         self._ending = Ending(self.client, self.call.asked, tools.mask)
         self._until = self.began + max(router.deadline, self.call.route.request_timeout)
-        self._deadline = Watchdog(tools.clock, self._late)
+        self._deadline = Watchdog(tools.clock, partial(self._course.give_up, _LATE))
         self._held = Held(self.client, tools.clock, router.sse_keepalive)
 
     def start(self) -> Deferred[None]:
@@ -135,6 +136,7 @@ class Exchange:
         finally:
             self._stop()
             self._end(outcome, delivered)
+            self._course.leave()
             self.over(self)
 
     def shut_down(self) -> None:
@@ -207,9 +209,6 @@ class Exchange:
         worst = self._course.worst()
         return evolve(worst, pointless=True) if stop.poison else worst
 
-    def _late(self) -> None:
-        self._course.give_up(_LATE)
-
     def _commit(self, status: int, headers: HeaderPairs) -> HeaderPairs:
         """The first byte goes out: from now on only the answer's own times count."""
         self._deadline.stop()
@@ -233,7 +232,6 @@ class Exchange:
     def _stop(self) -> None:
         self._deadline.stop()
         self._held.stop()
-        self._course.tally.leave()
 
     def _end(self, outcome: str, delivered: Delivered | None) -> None:
         course = self._course

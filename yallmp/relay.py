@@ -74,7 +74,11 @@ class Watchdog:
         self._arm(due()[0])
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Watch no longer, and forget who was watched."""
+        self._due = None
+        self._disarm()
+
+    def _disarm(self) -> None:
         call, self._call = self._call, None
         if call is not None and call.active():
             call.cancel()
@@ -82,7 +86,7 @@ class Watchdog:
     def _arm(self, until: float) -> None:
         if self._call is not None and self._at <= until < math.inf:
             return
-        self.stop()
+        self._disarm()
         if until != math.inf:
             wait = max(0.0, until - self.clock.seconds())
             self._at, self._call = until, self.clock.callLater(wait, self._look)
@@ -155,6 +159,7 @@ class Relay:
             await self._end()
         finally:
             self._stop_tail()
+            self._body.leave()
             self.client.unpace()
 
     async def _end(self) -> None:
