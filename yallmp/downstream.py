@@ -70,7 +70,7 @@ class Client:
 
     ``status`` is what was sent (0 while nothing was), ``sent`` the bytes of body.
 
-    :ivar request: a :class:`~yallmp.inbound.ProxyRequest`.
+    :ivar request: a :class:`yallmp.inbound.ProxyRequest`.
     """
 
     request: Any

@@ -4,23 +4,19 @@ What a supervisor and its workers tell each other.
 The supervisor begins with an :class:`Order`: which worker this is, and what is served at
 that moment.  From then on both sides send messages, a line of JSON each.
 
-============== ==========================================================================
-of the worker
-============== ==========================================================================
-``Here``       it is ready to serve
-``Ask``        a client wants a change; ``ask`` is the worker's own number for it
-``Confirm``    the change with this number is made
-============== ==========================================================================
+Of the worker:
 
-============== ==========================================================================
-of the supervisor
-============== ==========================================================================
-``Go``         serve
-``Ordered``    make this change; ``ask`` is set if it is the worker's own
-``Settled``    a change of the worker's own is made by all; ``behind`` have not said so yet
-``Drain``      end, when what is under way is over
-``Hurry``      end now
-============== ==========================================================================
+- ``Here``: it is ready to serve
+- ``Ask``: a client wants a change; ``ask`` is the worker's own number for it
+- ``Confirm``: the change with this number is made
+
+Of the supervisor:
+
+- ``Go``: serve
+- ``Ordered``: make this change; ``ask`` is set if it is the worker's own
+- ``Settled``: a change of the worker's own is made by all; ``behind`` have not said so yet
+- ``Drain``: end, when what is under way is over
+- ``Hurry``: end now
 
 A pipe keeps the order.  So a worker has made all changes from before its ``Go`` when it
 begins to serve, and that is when the others begin to wait for it.
