@@ -374,6 +374,17 @@ class AccessTests(ProxyCase):
         self.assertEqual(self.finish(self.ask(headers=mine, model="org/x")).status, 200)
         self.assertEqual(self.finish(self.ask(headers=mine, model="org/y")).status, 403)
 
+    def test_the_last_request_of_a_connection(self) -> None:
+        """With ``Connection: close`` an answer has the headers that every answer has."""
+        self.serve(self.fake("m"), access=Access(cors_origins=("https://good.test",)))
+        for path, method in (("/v1/chat/completions", "POST"), ("/v1/models", "GET"),
+                             ("/v1/nowhere", "GET")):  # fmt: skip
+            sent = {"origin": "https://good.test", "connection": "close", "x-request-id": "mine"}
+            got = self.finish(self.ask(path=path, method=method, headers=sent))
+            self.assertEqual(got.header("x-request-id"), "mine", path)
+            self.assertEqual(len(got.header("x-yallmp-id") or ""), 12, path)
+            self.assertEqual(got.header("access-control-allow-origin"), "https://good.test", path)
+
     def test_web_pages(self) -> None:
         """An origin that is not listed is refused; a listed one gets CORS answers."""
         self.serve(self.fake("m"), access=Access(cors_origins=("https://good.test",)))

@@ -255,6 +255,14 @@ class BreakersTests(SynchronousTestCase):
         breakers.forget(["a", "never heard of"])
         self.assertEqual(breakers.resting(["a", "b"], 1.0), set())
 
+    def test_late_news_of_one_that_is_forgotten(self) -> None:
+        """A request that began before tells nobody."""
+        breakers = Breakers()
+        old = breakers.of("a")
+        breakers.forget(["a"])
+        old.rest(60, 0.0, "auth")
+        self.assertEqual((breakers.unwell, breakers.resting(["a"], 1.0)), (set(), set()))
+
 
 @define
 class Naive:

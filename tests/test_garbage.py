@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
 
-from tests.fakes import ProxyCase, error, good_either
+from tests.fakes import ProxyCase, error, good_either, silent
 from yallmp.attempts import Attempt
 from yallmp.core.jsonbody import Document
+from yallmp.core.settings import Limits
 from yallmp.course import Course
 from yallmp.forwarding import Exchange
 from yallmp.garbage import NEW_OBJECTS, Garbage
 from yallmp.inbound import ProxyRequest
+from yallmp.site import ProxySite
 
 
 class Knot:
@@ -80,14 +88,17 @@ class CycleTests(ProxyCase):
     kinds = (Exchange, Course, Attempt, ProxyRequest, Document)
 
     def left_over(self) -> list[str]:
-        """The names of the kinds of objects that are still there."""
-        return [type(each).__name__ for each in gc.get_objects() if type(each) in self.kinds]
+        """The names of the kinds of objects that are there, and were not before."""
+        new = [o for o in gc.get_objects() if type(o) in self.kinds and id(o) not in self.before]
+        return [type(each).__name__ for each in new]
 
     def setUp(self) -> None:
         super().setUp()
         gc.collect()
         gc.disable()
         self.addCleanup(gc.enable)
+        self.kept = [each for each in gc.get_objects() if type(each) in self.kinds]
+        self.before = set(map(id, self.kept))
 
     def test_answers(self) -> None:
         """Whole ones and streams."""
@@ -101,3 +112,55 @@ class CycleTests(ProxyCase):
         self.serve(self.fake("m", error(500)))
         self.finish(self.ask())
         self.assertEqual(self.left_over(), [])
+
+    def test_clients_that_leave(self) -> None:
+        """While they are served."""
+        self.serve(self.fake("m", silent))
+        got = self.ask()
+        got.leave()
+        self.net.pass_time(0.1)
+        del got
+        self.assertEqual(self.left_over(), [])
+
+    def test_bodies_that_nobody_wants(self) -> None:
+        """Klein may hold on to a request, but not to its body."""
+        self.serve(self.fake("m", good_either))
+        for path in ("/v1/nowhere", "/v1/models", "/admin/models", "/admin/nowhere"):
+            self.finish(self.ask(path=path, body=b"x" * 10_000))
+            made = [each for each in gc.get_objects() if isinstance(each, ProxyRequest)]
+            self.assertEqual([len(each.body) for each in made if each.body], [], path)
+
+
+class UploadTests(SynchronousTestCase):
+    """Bodies on their way in."""
+
+    def setUp(self) -> None:
+        site = ProxySite(Resource(), Limits, None, lambda channel: None, Clock())
+        self.channel: Any = site.buildProtocol(None)
+        self.channel.makeConnection(StringTransport())
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+
+    def send(self, framing: bytes, body: bytes) -> weakref.ref[Any]:
+        """Send a head and a part of a body; what tells whether the request is still there."""
+        self.channel.dataReceived(b"POST / HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n")
+        self.channel.dataReceived(body)
+        return weakref.ref(self.channel.requests[0])
+
+    def test_cut_off(self) -> None:
+        """Nothing of it stays, whatever its framing."""
+        for framing, body in (
+            (b"Content-Length: 100", b"ab"),
+            (b"Transfer-Encoding: chunked", b"2\r\nab\r\n"),
+        ):
+            self.setUp()
+            request = self.send(framing, body)
+            self.channel.connectionLost(Failure(ConnectionDone()))
+            self.assertIsNone(request(), framing)
+
+    def test_tiny_chunks(self) -> None:
+        """They are not kept one by one: each would take many times its size."""
+        request = self.send(b"Transfer-Encoding: chunked", b"2\r\nab\r\n" * 500)()
+        held = sum(sys.getsizeof(each) for each in request._parts) + len(request._loose)
+        self.assertEqual(held, 1000)

@@ -317,6 +317,15 @@ class NestingTests(SynchronousTestCase):
             self.assertEqual(is_deeper(text, limit, cuts), deeper)
             self.assertEqual(looks_deeper(text, limit), deeper)
 
+    def test_what_stands_behind_a_key_that_stands_twice(self) -> None:
+        """It counts, though a parser would leave it out."""
+        for levels_more in (70, 200, 900):
+            deep = "[" * levels_more + "]" * levels_more
+            for text in ('{"a":%s,"a":1}', '[{"a":%s,"a":1}]', '[[{"a":%s,"a":1}]]'):
+                self.assertTrue(is_deeper((text % deep).encode(), 64), text)
+                body = b'{"model":"m","messages":[1],"x":' + (text % deep).encode() + b"}"
+                self.assertRaises(InvalidJSON, Document.parse, body)
+
     def test_a_deep_place_anywhere(self) -> None:
         """One place that is too deep is found among many that are not."""
         for deep in (MAX_DEPTH, MAX_DEPTH + 1):

@@ -11,6 +11,7 @@ from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import (
@@ -27,6 +28,9 @@ from yallmp.bodies import LINGER, Body, collected
 from yallmp.certificates import CertificateError
 from yallmp.core.backend import Backend
 from yallmp.core.problems import AttemptFailed, Problem, Reason
+from yallmp.lean.agent import LeanAgent, parsed
+from yallmp.lean.connection import Connection as LeanConnection
+from yallmp.lean.pool import LeanPool
 from yallmp.names import AddressRefused
 from yallmp.upstream import Abandonable, Outgoing, Upstream, WholeBody, head_of, problem_of
 from yallmp.wires import ConnectTimedOut, Wire
@@ -177,6 +181,37 @@ class SendTests(SynchronousTestCase):
         sent.cancel()
         self.failureResultOf(sent, CancelledError)
         self.assertEqual((len(told), self.agents.fresh), (1, [False, True]))
+
+
+class Connecting:
+    """An endpoint that connects to nobody."""
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """Never; cancelled, it fails as Twisted's do."""
+        return Deferred(lambda d: d.errback(error.ConnectingCancelledError(None)))
+
+
+class DeadConnectionTests(SynchronousTestCase):
+    """A kept connection turns out to be dead, and another one is made."""
+
+    def test_cancelled_while_connecting_again(self) -> None:
+        """It is cancelled, not failed."""
+        clock = Clock()
+        pool, wire = LeanPool(clock, 30, 2), Wire(clock, 5.0)
+        dead = LeanConnection(lambda it: None, pool.forget)
+        dead.makeConnection(StringTransport())
+        uri = parsed(OUTGOING.url)
+        pool.put(uri.key, dead)
+
+        def agent_for(backend: Backend, wire: Wire, *, fresh: bool) -> Any:
+            return LeanAgent(pool, lambda uri: Connecting(), wire.takes, fresh)
+
+        upstream = Upstream(agent_for, clock)
+        sent = Deferred.fromCoroutine(upstream.send(BACKEND, OUTGOING, wire))
+        dead.connectionLost(Failure(error.ConnectionDone()))
+        self.assertNoResult(sent)
+        sent.cancel()
+        self.failureResultOf(sent, CancelledError)
 
 
 class AbandonableTests(SynchronousTestCase):

@@ -236,6 +236,7 @@ class ProxyChannel(SweptChannel):
                 self.site.left(self)
         finally:
             super().connectionLost(reason)
+            self.requests, self._transferDecoder = [], None
 
     def refuse(self, error: ProxyError) -> None:
         """Answer the request that is coming in with *error*, and close."""

@@ -59,7 +59,7 @@ class Front(Resource):
         """Serve *request*."""
         arrival = request.arrival = self._arrivals.of(request)
         request.when_over(partial(self._over, request, arrival))
-        request.preset = self._headers(arrival)
+        request.have_preset(self._headers(arrival))
         try:
             self._lead_on(request)
         except ProxyError as error:

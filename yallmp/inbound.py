@@ -38,6 +38,7 @@ class ProxyRequest(LazyRequest):
     arrival: Arrival
     _body_left = 0
     _parts: list[bytes]
+    _loose: bytearray | None = None
     _unsent: bytes | None = None
     _streams = False
     _over: bool | None = None
@@ -55,12 +56,16 @@ class ProxyRequest(LazyRequest):
             self._refuse_body()
         elif length is not None:
             bulk.expect(self.transport, length)
+        else:
+            self._loose = bytearray()
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         """A part of the body came."""
         self._body_left -= len(data)
         if self._body_left < 0:
             self._refuse_body()
+        elif self._loose is not None:
+            self._loose += data  # chunks may be tiny, and many
         else:
             self._parts.append(data)
 
@@ -69,9 +74,15 @@ class ProxyRequest(LazyRequest):
         channel = self.channel
         channel.in_body = channel.blank = False
         if not channel.refusing:
-            self.body, self._parts = b"".join(self._parts), []
+            self.body = self._collected()
             bulk.expect_no_more(self.transport)
             self.serve(command, origin_form(path), version)
+
+    def _collected(self) -> bytes:
+        """The parts of the body in one piece; they are kept no longer."""
+        parts, loose = self._parts, self._loose
+        self._parts, self._loose = [], None
+        return b"".join(parts) if loose is None else bytes(loose)
 
     def serve(self, method: bytes, target: bytes, version: bytes) -> None:
         """Let the site's resource, which is a leaf, answer; *target* is a path."""
@@ -216,12 +227,19 @@ class ProxyRequest(LazyRequest):
 
     def _end(self, *, gone: bool) -> None:
         self._over = gone
+        self._forget()
         calls, self._calls = self._calls, []
         for call in calls:
             try:
                 call(gone)
             except Exception:
                 _log.failure("the end of {uri!r} was not taken note of", uri=self.uri)
+
+    def _forget(self) -> None:
+        """Let go of the body: whoever holds on to the request (Klein does) must not keep it."""
+        self._parts, self._loose = [], None
+        self.body = b""
+        self.__dict__.pop("content", None)
 
     def _notify(self, over: Deferred[None], gone: bool) -> None:
         if gone:
@@ -231,6 +249,7 @@ class ProxyRequest(LazyRequest):
 
     def _refuse_body(self) -> None:
         limit = self.channel.limits.max_body_bytes
+        self._forget()
         self.requestHeaders.removeHeader(b"expect")
         self.channel.refuse(TooLarge(f"The body is larger than {limit} bytes."))
 

@@ -41,6 +41,13 @@ class LazyRequest(Request):
         self.channel = self._arrived_on = channel
         self.transport = channel.transport
 
+    def have_preset(self, headers: HeaderPairs) -> None:
+        """Every answer has *headers*, also where something was set for it before."""
+        self.preset = headers
+        made: Headers | None = self.__dict__.get("responseHeaders")
+        for name, value in headers if made is not None else ():
+            made.addRawHeader(name, value)  # type: ignore[union-attr]
+
     def getRequestHostname(self) -> bytes:  # noqa: N802
         """
         The same for every request.

@@ -169,6 +169,7 @@ class Upstream:
         return await self._again(backend, outgoing, wire)
 
     async def _again(self, backend: Backend, outgoing: Outgoing, wire: Wire) -> IResponse:
+        wire.release()  # of the connection that is dead
         try:
             return await wire.on(self._sent(backend, outgoing, wire, fresh=True))
         except CancelledError:

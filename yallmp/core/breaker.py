@@ -260,9 +260,6 @@ class Breaker:
         self._share = _Share()
 
 
-_NO_BREAKER = Breaker()
-
-
 class Breakers:
     """
     The breakers of all backends, by name; one that nothing is known of is closed.
@@ -291,4 +288,7 @@ class Breakers:
     def forget(self, names: Iterable[str]) -> None:
         """What was known of *names* no longer holds."""
         for name in names:
-            self.unwell.discard(self._breakers.pop(name, _NO_BREAKER))
+            gone = self._breakers.pop(name, None)
+            if gone is not None:
+                self.unwell.discard(gone)
+                gone.unwell = set()  # a request may still tell it something

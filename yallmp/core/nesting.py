@@ -4,13 +4,14 @@ How deep JSON is nested, found out without building anything of it.
 Brackets are counted first: a body with few cannot be deep.  In a sound body with many (a
 request with tools) the texts have to be told from the structure; a parser in C cuts it
 into its items, level by level, and what is too short or has too few brackets to be deep is
-looked at no further.  Of what may be broken JSON only the brackets are looked at.
+looked at no further.  Where brackets are missing in the items (in a key, or in the value of
+one that stands twice) the count is all there is.  Of what may be broken JSON only the
+brackets are looked at.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import chain
 
 from msgspec import Raw, ValidationError
@@ -39,19 +40,31 @@ def is_deeper(value: bytes, most: int, cuts: int = _CUTS) -> bool:
         return False
     if not cuts or most < 2:
         return looks_deeper(value, most)
-    levels, inner = _inside(value)
+    levels, opened, inner = _inside(value)
+    if opened + _brackets(b"".join(inner)) != _brackets(value):
+        return looks_deeper(value, most)
     left = most - levels
     return any(len(each) > 2 * left and is_deeper(bytes(each), left, cuts - 1) for each in inner)
 
 
-def _inside(value: bytes) -> tuple[int, Iterable[Raw]]:
-    """What stands inside *value*, and how many levels down; a list's objects go with it."""
+def _inside(value: bytes) -> tuple[int, int, list[Raw]]:
+    """
+    How many levels down the inside of *value* is, how many brackets open on the way, and it.
+
+    A list's objects go with it.  Of a key that stands twice only the last value is there.
+    """
     if value[:1] == b"{":
-        return 1, _VALUES.decode(value).values()
+        return 1, 1, list(_VALUES.decode(value).values())
     try:
-        return 2, chain.from_iterable(each.values() for each in _OBJECTS.decode(value))
+        objects = _OBJECTS.decode(value)
     except ValidationError:
-        return 1, _ITEMS.decode(value)
+        return 1, 1, _ITEMS.decode(value)
+    return 2, 1 + len(objects), list(chain.from_iterable(each.values() for each in objects))
+
+
+def _brackets(data: bytes) -> int:
+    """How many open, in texts and keys too."""
+    return data.count(b"[") + data.count(b"{")
 
 
 def looks_deeper(body: bytes, most: int) -> bool:
