@@ -23,6 +23,7 @@ from yallmp.core.frames import APPEND, BEGIN_LOG, FINISH, GIVE_UP
 from yallmp.interfaces import IRecorder
 from yallmp.losses import PAUSE
 from yallmp.recorder import GATHER, Recorder, RecorderError, check_directory
+from yallmp.recorder_process import FIRST_DELAY
 
 
 def make_recorder(
@@ -74,7 +75,8 @@ class StartTests(Case):
         verifyObject(IRecorder, self.recorder)
 
     def test_directories_are_there(self) -> None:
-        """The directories exist when the start returns, and hold nothing."""
+        """The directories exist after the check, and hold nothing."""
+        check_directory(self.directory)
         for folder in ("requests", "errors"):
             self.assertEqual(os.listdir(os.path.join(self.directory, folder)), [])
 
@@ -87,16 +89,24 @@ class StartTests(Case):
         self.assertEqual((age, total, ack, sweeps), ("3600.0", "1000000000", "125", "1"))
 
     def test_a_directory_that_cannot_be_made(self) -> None:
-        """A start without a place to write to fails with one line that says what to do."""
+        """The check fails with one line that says what to do."""
+        path = self.mktemp()
+        with open(path, "w"):
+            pass
+        error = self.assertRaises(RecorderError, check_directory, os.path.join(path, "logs"))
+        self.assertIn("logging.directory", str(error))
+        self.assertIn("Not a directory", str(error))
+        self.assertNotIn("\n", str(error))
+
+    def test_an_unusable_directory_is_no_reason_to_stay_down(self) -> None:
+        """A worker that is started again serves, whatever became of the disk."""
         path = self.mktemp()
         with open(path, "w"):
             pass
         recorder = make_recorder(self.reactor, os.path.join(path, "logs"), self.events)
-        error = self.assertRaises(RecorderError, recorder.startService)
-        self.assertIn("logging.directory", str(error))
-        self.assertIn("Not a directory", str(error))
-        self.assertNotIn("\n", str(error))
-        self.assertEqual(len(self.reactor.processes), 1)
+        recorder.startService()
+        self.assertTrue(recorder.running)
+        self.assertEqual(len(self.reactor.processes), 2)
 
     def test_a_directory_that_cannot_be_written(self) -> None:
         """Directories that exist are tried out."""
@@ -107,11 +117,16 @@ class StartTests(Case):
         self.assertRaises(RecorderError, check_directory, directory)
 
     def test_no_process_to_be_had(self) -> None:
-        """A start without a process fails too."""
+        """The service starts without one, and what is recorded waits for a later one."""
         self.reactor.refuses = True
         recorder = make_recorder(self.reactor, self.directory, self.events)
-        error = self.assertRaises(RecorderError, recorder.startService)
-        self.assertIn("Resource temporarily unavailable", str(error))
+        recorder.startService()
+        self.assertTrue(recorder.running)
+        self.assertIn("Resource temporarily unavailable", self.lines())
+        self.reactor.refuses = False
+        recorder.begin("a")
+        self.reactor.advance(FIRST_DELAY)
+        self.assertEqual(self.kinds(), [(BEGIN_LOG, 1)])
 
     def test_records_before_the_start(self) -> None:
         """What is recorded before the start is written after it."""
@@ -358,8 +373,27 @@ class RealTests(TestCase):
         await self.recorder.stopService()
         self.assertEqual((self.names(), self.events), (["a.log"], []))
 
+    async def test_the_directory_is_unusable_at_the_start(self) -> None:
+        """Records are lost and told until it can be made."""
+        path = os.path.abspath(self.mktemp())
+        with open(path, "w"):
+            pass
+        self.directory = os.path.join(path, "logs")
+        self.recorder = make_recorder(reactor, self.directory, self.events, 10_000_000)
+        self.recorder.startService()
+        self.addCleanup(self.recorder.stopService)
+        self.recorder.error("a", b"x")
+        while not self.recorder.lost:
+            await pause(0.01)
+        os.unlink(path)
+        self.recorder.begin("b")
+        self.recorder.finish("b")
+        await self.until_there("b.log")
+        await self.recorder.stopService()
+
     async def test_the_directory_is_gone_for_a_while(self) -> None:
         """With a file in its place records are lost and told; then they are written again."""
+        check_directory(self.directory)
         shutil.rmtree(self.directory)
         with open(self.directory, "w"):
             pass

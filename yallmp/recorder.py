@@ -163,15 +163,13 @@ class Recorder(Service):
 
     def startService(self) -> None:
         """
-        Make the directories and start the process.
+        Start the process.
 
-        :raises RecorderError: that is not possible.
+        Whatever is wrong with the disk or the system by now costs records, and no service:
+        a worker that follows one that died serves also while the disk is full.  Whoever may
+        refuse to start asks :func:`check_directory` before.
         """
-        check_directory(self._directory)
-        try:
-            self._process.start()
-        except OSError as error:
-            raise RecorderError(f"the recorder process cannot be started: {error}") from error
+        self._process.start()
         super().startService()
 
     def stopService(self) -> Deferred[None]:

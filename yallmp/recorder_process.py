@@ -108,18 +108,21 @@ class RecorderProcess:
         return self._reachable
 
     def start(self) -> None:
-        """
-        Start a process.
+        """Start a process; if the system refuses, try again later."""
+        self._timer, self._born = None, self._reactor.seconds()
+        try:
+            self._transport = self._spawned()
+        except OSError as error:
+            self._follow(f"cannot be started ({error})")
+        else:
+            self._reachable = True
+            self._listener.up()
 
-        :raises OSError: the system refuses.
-        """
+    def _spawned(self) -> Any:
         command = self._command
-        self._born = self._reactor.seconds()
-        self._transport = self._reactor.spawnProcess(
+        return self._reactor.spawnProcess(
             Life(self), command.executable, list(command.arguments), dict(command.environment)
         )
-        self._reachable = True
-        self._listener.up()
 
     def write(self, data: bytes) -> None:
         """Frames for the process; only while it is up."""
@@ -136,7 +139,7 @@ class RecorderProcess:
         self._stopping = True
         self._cancel_timer()
         if self._transport is None and more:
-            self._start_again()
+            self.start()
             self._cancel_timer()
         if self._transport is None:
             return succeed(None)
@@ -166,9 +169,9 @@ class RecorderProcess:
         if self._stopping:
             self._tell_stopped(reason)
         else:
-            self._lived(reason.getErrorMessage())
+            self._follow(f"ended ({reason.getErrorMessage()})")
 
-    def _lived(self, reason: str) -> None:
+    def _follow(self, what: str) -> None:
         """A life ended, or did not even start: when is the next?"""
         before = self._delay
         if self._reactor.seconds() - self._born >= _STABLE_AFTER:
@@ -176,19 +179,11 @@ class RecorderProcess:
         self._delay = min(before * 2, LONGEST_DELAY) or FIRST_DELAY
         if self._delay != before:
             self._log.error(
-                "the recorder process ended ({reason}); it is started again in {delay} s",
-                reason=reason,
+                "the recorder process {what}; it is started again in {delay} s",
+                what=what,
                 delay=self._delay,
             )
-        self._timer = self._reactor.callLater(self._delay, self._start_again)
-
-    def _start_again(self) -> None:
-        """The next life."""
-        self._timer = None
-        try:
-            self.start()
-        except OSError as error:
-            self._lived(str(error))
+        self._timer = self._reactor.callLater(self._delay, self.start)
 
     def _kill(self) -> None:
         """The process had its time."""
