@@ -86,6 +86,15 @@ class StartTests(WorkerCase):
         self.process.die()
         self.assertEqual(self.logged, [b"one\n", b"two\n", b"three\n"])
 
+    def test_a_traceback_within_a_line(self) -> None:
+        """A line of its output stays whole, whatever its standard error says meanwhile."""
+        self.worker.start()
+        self.process.log(b"on")
+        self.process.log(b"Traceback\nEr", 2)
+        self.process.log(b"e\ntw")
+        self.process.die()
+        self.assertEqual(self.logged, [b"Traceback\n", b"one\n", b"tw\n", b"Er\n"])
+
 
 class LifeTests(WorkerCase):
     """One life after the other."""

@@ -86,7 +86,7 @@ class Life(ProcessProtocol):
 
     owner: WorkerProcess
     _messages: Decoder = field(factory=Decoder)
-    _line: bytes = b""
+    _rests: dict[int, bytes] = field(factory=dict)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N803
         """It said something, cut anywhere."""
@@ -94,13 +94,15 @@ class Life(ProcessProtocol):
             for message in self._messages.feed(data):
                 self.owner.heard(message)
         else:
-            lines, end, self._line = (self._line + data).rpartition(b"\n")
+            said = self._rests.get(childFD, b"") + data
+            lines, end, self._rests[childFD] = said.rpartition(b"\n")
             self.owner.logged(lines + end)
 
     def processEnded(self, reason: Failure) -> None:
         """It is gone, and all that it said was heard."""
-        if self._line:
-            self.owner.logged(self._line + b"\n")
+        for rest in self._rests.values():
+            if rest:
+                self.owner.logged(rest + b"\n")
         self.owner.ended(reason)
 
 
