@@ -10,7 +10,6 @@ import stat
 import sys
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from attrs import evolve
 from twisted.application.service import IService
@@ -124,16 +123,18 @@ class LogTests(FleetCase):
     def test_a_file_on_a_full_disk(self) -> None:
         """What does not fit is lost; what follows is written, and begins on a new line."""
         path = self.folder / "daemon.log"
-        self.start(self.make(Output(str(path))))
-        one, two = self.reactor.up
         write = LogFile.write
 
         def full(file: LogFile, data: bytes) -> None:
             write(file, data[:4])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if data == b"lost\n":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write(file, data[4:])
 
-        with patch.object(LogFile, "write", full):
-            one.log(b"lost\n")
+        self.patch(LogFile, "write", full)
+        self.start(self.make(Output(str(path))))
+        one, two = self.reactor.up
+        one.log(b"lost\n")
         two.log(b"two\n")
         one.log(b"one\n")
         self.assertEqual(path.read_text(), "lost\ntwo\none\n")
