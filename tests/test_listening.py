@@ -17,6 +17,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from yallmp import listening
 from yallmp.core.settings import Server
 from yallmp.listening import (
     ListeningError,
@@ -258,6 +259,25 @@ class SharedPortTests(SynchronousTestCase):
         self.addCleanup(port.close)
         error = self.assertRaises(ListeningError, port.open, 2)
         self.assertIn(f"cannot listen on {port.where}: another program", str(error))
+
+    def test_two_at_the_same_moment(self) -> None:
+        """Of two that both found the port free one listens, until it ends."""
+        server = Server("127.0.0.2", taken(self))
+        one, two = SharedPort.of(server), SharedPort.of(server)
+        for port in (one, two):
+            self.addCleanup(port.close)
+        one.open(2)
+        error = self.assertRaises(ListeningError, two.open, 2)
+        self.assertIn(f"cannot listen on {one.where}: another program", str(error))
+        one.close()
+        two.open(2)
+
+    def test_a_system_without_such_names(self) -> None:
+        """It listens all the same."""
+        port = SharedPort.of(Server("127.0.0.2", taken(self)))
+        self.addCleanup(port.close)
+        self.patch(listening, "_guard_name", lambda *_: "/nowhere/at/all")
+        self.assertEqual(len(port.open(2)), 2)
 
     def test_other_systems(self) -> None:
         """Elsewhere one process is what there can be."""

@@ -132,12 +132,17 @@ class SharedPort:
     The system gives each new connection to one of the sockets, and all get about as many
     (``SO_REUSEPORT``).  One socket that all share would give most to whoever is first.
 
+    Two proxies that start at the same moment would share the port as well, since neither
+    finds it taken.  So each holds a name while it listens, which only one can have: that of
+    an abstract UNIX socket, which the system takes back however its holder ends.
+
     :ivar port: 0 until the system has chosen.
     """
 
     host: str
     port: int
     _sockets: list[socket.socket] = field(factory=list)
+    _guard: socket.socket | None = None
 
     @classmethod
     def of(cls, server: Server) -> SharedPort:
@@ -170,11 +175,23 @@ class SharedPort:
         :raises ListeningError: that is not possible.
         """
         try:
+            self._hold()
             for _ in range(count):
                 self._add()
         except (OSError, UnicodeError) as error:
             raise _cannot(self.host, self.port, error) from None
         return [each.fileno() for each in self._sockets]
+
+    def _hold(self) -> None:
+        """Be the only one; a system that has no such names (a sandbox) goes without."""
+        if self.port == 0:
+            return
+        try:
+            self._guard = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._guard.bind(_guard_name(self.host, self.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise
 
     def _add(self) -> None:
         one = socket.socket(_family(self.host), socket.SOCK_STREAM)
@@ -189,6 +206,8 @@ class SharedPort:
         """Take no more connections, as soon as the other processes do not either."""
         for each in self._sockets:
             each.close()
+        if self._guard is not None:
+            self._guard.close()
 
 
 def _no_endpoint(listen: str, error: Exception) -> str:
@@ -200,6 +219,11 @@ def _no_endpoint(listen: str, error: Exception) -> str:
 
 def _cannot(host: str, port: int, error: Exception) -> ListeningError:
     return ListeningError(f"cannot listen on {_place(host, port)}: {remedy(error)}")
+
+
+def _guard_name(host: str, port: int) -> bytes:
+    """What only one can bind; such a name has room for 108 bytes."""
+    return f"\0yallmp {port} {host}".encode("utf-8", "backslashreplace")[:108]
 
 
 def _family(host: str) -> socket.AddressFamily:
