@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,12 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(read_order(reading), order)
         self.assertEqual(os.read(reading, 10), b"next")
         self.assertRaises(EOFError, read_order, reading)
+
+    def test_no_order(self) -> None:
+        """A worker whose supervisor is gone before it has said what to do ends quietly."""
+        command = [sys.executable, "-c", "from yallmp.worker import main; main()"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        ended = subprocess.run(
+            command, input=b"12", capture_output=True, env=environment, timeout=60, check=False
+        )
+        self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (1, b"", b""))

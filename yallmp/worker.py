@@ -8,6 +8,7 @@ it reads no file and no command line.  It ends when its supervisor says so, or i
 from __future__ import annotations
 
 import os
+import sys
 
 from yallmp import signals
 from yallmp.core.control import Order, decoded, size_of
@@ -15,9 +16,12 @@ from yallmp.reactors import install_reactor
 
 
 def main() -> None:
-    """Serve until the supervisor says that it is over."""
+    """Serve until the supervisor says that it is over; end at once if it is gone already."""
     signals.ignore()
-    order = read_order(0)
+    try:
+        order = read_order(0)
+    except EOFError:
+        sys.exit(1)
     install_reactor(order.config.server.reactor)
     from yallmp import tap  # noqa: PLC0415 - it loads the reactor, which the order may choose
 
