@@ -128,7 +128,8 @@ class Exchange:
         except Broken as broken:
             await self._ending.break_off(broken.problem)
             outcome = "incomplete"
-        except CancelledError:
+        except CancelledError as cancelled:
+            cancelled.__traceback__ = None  # its frames hold the request, and one of them it
             outcome = await self._cancelled()
         except Exception:
             _log.failure("forwarding {id} failed", id=self.call.id)
