@@ -13,7 +13,8 @@ from typing import Any
 
 from yallmp.core.exchange import HeaderPairs
 
-#: A body larger than this is large; such a one is not copied to stand with its head.
+#: A body larger than this is large; it is handed to the transport apart from its head, which
+#: may join the two (ours does, once, when it sends).
 LARGE = 64 * 1024
 _DIGITS = 16
 _READ = 64 * 1024
