@@ -21,6 +21,7 @@ from tests.fakes import GOOD_STREAM, ROLE, Got, ProxyCase, chunk, good, silent, 
 from yallmp.core.exchange import End
 from yallmp.daemon import LAST_ANSWERS, CannotListen, Daemon
 from yallmp.downstream import LAST_WORDS
+from yallmp.systemd import Herald
 
 HERE = IPv4Address("TCP", "127.0.0.1", 8000)
 
@@ -112,6 +113,7 @@ class DaemonCase(ProxyCase):
         self.from_threads: list[Callable[[], None]] = []
         self.handlers: dict[int, Any] = {}
         self.lines: list[Any] = []
+        self.told_systemd: list[str] = []
         self.recorder = Told("recorder", self.happened)
         self.patch(signal, "signal", self.handlers.__setitem__)
         self.addCleanup(os.umask, os.umask(0o022))
@@ -127,7 +129,8 @@ class DaemonCase(ProxyCase):
         self.patch(wires, "close", lambda: self.happened.append("connections close") or close())
         return Daemon(
             Life(self), endpoint, parts.site, parts.forwarding, wires, [self.recorder],
-            parts.draining, lambda: parts.registry.catalog.config.drain_timeout, **settings,
+            parts.draining, Herald(self.net, self.told_systemd.append),
+            lambda: parts.registry.catalog.config.drain_timeout, **settings,
         )  # fmt: skip
 
     def close_port(self) -> None:
@@ -214,6 +217,15 @@ class StartTests(DaemonCase):
             (line,) = self.said()
             self.assertTrue(line.endswith(f" listens on {shown}"), line)
             self.close_port()
+
+    def test_systemd_is_told(self) -> None:
+        """That it serves when the reactor runs and not before, and that it stops."""
+        self.start(self.fake("m"))
+        self.assertEqual(self.told_systemd, [])
+        self.when_running.pop()()
+        self.assertEqual(self.told_systemd, ["READY=1"])
+        self.stop()
+        self.assertEqual(self.told_systemd, ["READY=1", "STOPPING=1"])
 
     def test_its_owner_is_told(self) -> None:
         """Notices of the configuration, each at its level; braces in them are braces."""

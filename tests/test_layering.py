@@ -61,7 +61,7 @@ LAYERS: list[list[str]] = [
         "reactors", "record_files", "recorder", "recorder_child", "recorder_process", "report",
         "shortcuts", "siblings",
         "signals", "site", "slots",
-        "sweep", "transports", "upstream", "wires", "worker_process",
+        "sweep", "systemd", "transports", "upstream", "wires", "worker_process",
     ],
     # One request.
     [

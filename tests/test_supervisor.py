@@ -21,6 +21,7 @@ from yallmp.duty import Duty
 from yallmp.listening import CannotListen, ListeningError
 from yallmp.persistence import Persistence
 from yallmp.supervisor import LAST_WORDS, Supervisor
+from yallmp.systemd import Herald
 from yallmp.worker_process import FIRST_DELAY, Command
 
 
@@ -50,6 +51,7 @@ class SupervisorCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = WorkersReactor()
         self.happened: list[str] = []
+        self.told_systemd: list[str] = []
         self.handlers: dict[int, Callable[[int, object], None]] = {}
         self.logged: list[bytes] = []
         self.lines: list[str] = []
@@ -65,6 +67,7 @@ class SupervisorCase(SynchronousTestCase):
             2,
             Command(("python",), {}, (1, 2)),
             Agreement(self.reactor, Persistence(registry)),
+            Herald(self.reactor, self.told_systemd.append),
             self.logged.append,
             [("info", "so you {know}")],
         )
@@ -103,6 +106,16 @@ class StartTests(SupervisorCase):
         shares = [(order.share.number, order.share.count) for order in orders]
         self.assertEqual(shares, [(1, 2), (2, 2)])
         self.assertEqual([w.told for w in self.reactor.up], [["go"], ["go"]])
+
+    def test_systemd_hears_of_it_when_all_serve(self) -> None:
+        """And that they stop."""
+        self.supervisor.privilegedStartService()
+        self.supervisor.startService()
+        self.assertEqual(self.told_systemd, [])
+        self.reactor.pump()
+        self.assertEqual(self.told_systemd, ["READY=1"])
+        self.stop()
+        self.assertEqual(self.told_systemd, ["READY=1", "STOPPING=1"])
 
     def test_what_is_said(self) -> None:
         """Notices once, and not by each worker; where it listens."""

@@ -66,7 +66,7 @@ imports from its own layer or one further down in this list, never upwards
 - other workers: :mod:`yallmp.worker_process` (one, seen from the supervisor),
   :mod:`yallmp.siblings` (all of them, seen from one)
 - :mod:`yallmp.daemonlog`: the daemon's own log; :mod:`yallmp.logged` (services that write it)
-- :mod:`yallmp.signals`: what SIGTERM and SIGINT mean
+- :mod:`yallmp.signals`: what SIGTERM and SIGINT mean; :mod:`yallmp.systemd`: what systemd is told
 - :mod:`yallmp.descriptors`: how many connections and files may be open
 - :mod:`yallmp.garbage`: when Python's garbage collector runs
 - :mod:`yallmp.lightreactor` and :mod:`yallmp.transports` (Linux only): the reactor that all of it

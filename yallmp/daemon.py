@@ -30,6 +30,7 @@ from yallmp.forwarding import Forwarding
 from yallmp.listening import CannotListen, refusal
 from yallmp.logged import LoggedService
 from yallmp.signals import Ending
+from yallmp.systemd import Herald
 from yallmp.wires import Wires
 
 #: How long the last answers may take to leave after the drain, in seconds.
@@ -53,6 +54,7 @@ class Daemon(LoggedService):
     Everything that lives, as one service.
 
     :param before: services that start before the listener and stop after it, in order.
+    :param herald: is told when we serve, and when we stop.
     :param drain_timeout: gives the seconds that requests may take when we stop.
     :param sayings: what its owner should read at the start, as (level, text).
     :param log_observer: writes the daemon's log in place of twistd's own observer.
@@ -69,6 +71,7 @@ class Daemon(LoggedService):
         wires: Wires,
         before: Sequence[IService],
         draining: Draining,
+        herald: Herald,
         drain_timeout: Any,
         sayings: Sequence[tuple[str, str]] = (),
         log_observer: ILogObserver | None = None,
@@ -83,6 +86,7 @@ class Daemon(LoggedService):
         self._wires = wires
         self._before = list(before)
         self._draining = draining
+        self._herald = herald
         self._drain_timeout = drain_timeout
         self._port: Deferred[IListeningPort | None] | None = None
         self._deaf: str | None = None
@@ -125,6 +129,7 @@ class Daemon(LoggedService):
         if port is not None:
             where = _shown(port.getHost())
             _log.info("{name} listens on {where}", name=self._called, where=where)
+            self._herald.ready()
         return port
 
     def hurry(self) -> None:
@@ -134,6 +139,7 @@ class Daemon(LoggedService):
 
     async def _stop(self) -> None:
         self._draining.value = True
+        self._herald.stopping()
         await self._stop_listening()
         await self._drain()
         for service in reversed(self._before):

@@ -29,6 +29,7 @@ from yallmp.listening import ListeningError, SharedPort
 from yallmp.persistence import Persistence
 from yallmp.recorder import RecorderError, check_directory
 from yallmp.supervisor import Supervisor
+from yallmp.systemd import herald_of
 from yallmp.worker_process import Command
 
 #: What keeps the daemon from starting and its user can mend; the message says how.
@@ -62,6 +63,7 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         config.server.workers,
         command_of(output),
         Agreement(reactor, persistence),
+        herald_of(os.environ, reactor),
         Passage(outfile).write if outfile is not None else relayed,
         [(notice.level, notice.text) for notice in config.notices],
         observer_of(outfile, config.logging, Maskers(registry.secrets)),

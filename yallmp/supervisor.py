@@ -22,11 +22,12 @@ from twisted.logger import ILogObserver, Logger
 
 from yallmp import __version__
 from yallmp.agreement import Agreement
-from yallmp.core.control import Drain, Hurry
+from yallmp.core.control import Drain, Here, Hurry, Message
 from yallmp.descriptors import have_plenty
 from yallmp.listening import CannotListen, ListeningError, SharedPort
 from yallmp.logged import LoggedService
 from yallmp.signals import Ending
+from yallmp.systemd import Herald
 from yallmp.worker_process import Command, Listener, WorkerProcess
 
 #: What a worker may take to end beyond ``drain_timeout``, in seconds: its last answers, the
@@ -42,6 +43,7 @@ class Supervisor(LoggedService):
     :param reactor: provides IReactorProcess and IReactorTime.
     :param count: how many workers.
     :param command: starts a worker.
+    :param herald: is told when all workers serve, and when they stop.
     :param logged: takes what workers log, where they do not write it themselves.
     :param sayings: what its owner should read at the start, as (level, text).
     :param log_observer: writes the daemon's log in place of twistd's own observer.
@@ -54,6 +56,7 @@ class Supervisor(LoggedService):
         count: int,
         command: Command,
         agreement: Agreement,
+        herald: Herald,
         logged: Callable[[bytes], object],
         sayings: Sequence[tuple[str, str]] = (),
         log_observer: ILogObserver | None = None,
@@ -64,7 +67,9 @@ class Supervisor(LoggedService):
         self._count = count
         self._command = command
         self._agreement = agreement
-        self._listener = Listener(agreement.order, agreement.heard, self._gone, logged)
+        self._herald = herald
+        self._starting: set[int] = set(range(1, count + 1))
+        self._listener = Listener(agreement.order, self._heard, self._gone, logged)
         self._ending = Ending(reactor, self._hurry, lambda: self._stopped is not None)
         self._stopped: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
@@ -100,6 +105,14 @@ class Supervisor(LoggedService):
             worker.start()
         self._reactor.callWhenRunning(self._ending.listen)
 
+    def _heard(self, number: int, message: Message) -> None:
+        """A worker has said something; the last one to say that it is there makes us ready."""
+        self._agreement.heard(number, message)
+        if isinstance(message, Here) and number in self._starting:
+            self._starting.remove(number)
+            if not self._starting:
+                self._herald.ready()
+
     def _gone(self, number: int) -> None:
         """A worker has ended; it may have been the last."""
         self._agreement.gone(number)
@@ -112,6 +125,7 @@ class Supervisor(LoggedService):
     def stopService(self) -> Deferred[None]:
         """Let all workers drain; fires when the last is gone."""
         super().stopService()
+        self._herald.stopping()
         self._port.close()
         stopped: Deferred[None] = Deferred()
         self._stopped = stopped

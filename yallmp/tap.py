@@ -4,6 +4,7 @@ From a configuration to the services that twistd runs: the only place where the 
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import time
@@ -55,6 +56,7 @@ from yallmp.siblings import Siblings
 from yallmp.site import ProxySite
 from yallmp.slots import Slots
 from yallmp.stories import Desk
+from yallmp.systemd import Herald, herald_of, silent
 from yallmp.tools import Tools
 from yallmp.upstream import AgentFor, Upstream
 from yallmp.wires import Wire, Wires
@@ -168,6 +170,7 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         served,
         reactor,
         endpoint_for(config.server, reactor),
+        herald_of(os.environ, reactor),
         sayings=[(notice.level, notice.text) for notice in config.notices],
         log_observer=served.daemon_log,
     )
@@ -189,6 +192,7 @@ def work(order: Order, reactor: Any = real_reactor) -> None:
         served,
         reactor,
         inherited_endpoint(LISTENER, reactor),
+        silent(reactor),
         name=f"worker {share.number} of {share.count}",
         is_ended_by_signals=False,
     )
@@ -232,7 +236,9 @@ def _served(
     return Served(parts, recorder, daemon_log)
 
 
-def _daemon(served: Served, reactor: Any, endpoint: IStreamServerEndpoint, **more: Any) -> Daemon:
+def _daemon(
+    served: Served, reactor: Any, endpoint: IStreamServerEndpoint, herald: Herald, **more: Any
+) -> Daemon:
     """The life of what is *served* at *endpoint*; *more* is for :class:`Daemon`."""
     parts = served.parts
     return Daemon(
@@ -243,6 +249,7 @@ def _daemon(served: Served, reactor: Any, endpoint: IStreamServerEndpoint, **mor
         parts.wires,
         [served.recorder, Garbage()],
         parts.draining,
+        herald,
         lambda: parts.registry.catalog.config.drain_timeout,
         **more,
     )
