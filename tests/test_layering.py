@@ -39,7 +39,8 @@ LAYERS: list[list[str]] = [
         "core.access", "core.answerhead", "core.asked", "core.breaker", "core.call", "core.catalog",
         "core.changes", "core.control",
         "core.curl",
-        "core.failures", "core.gate", "core.headers", "core.inflate", "core.inspector",
+        "core.failures", "core.framing", "core.gate", "core.headers", "core.inflate",
+        "core.inspector",
         "core.jsonbody",
         "core.lastword", "core.problems", "core.recalled", "core.record", "core.recorded",
         "core.recordtext",
@@ -55,7 +56,7 @@ LAYERS: list[list[str]] = [
     # What touches the world, each one thing.
     [
         "answers", "arrivals", "bodies", "bulk", "certificates", "channel", "daemonlog",
-        "descriptors", "downstream", "garbage", "inbound", "lazyrequest", "lean",
+        "descriptors", "downstream", "framing", "garbage", "inbound", "lazyrequest", "lean",
         "lean.*",
         "lightreactor", "listening", "logged", "losses", "mock", "names", "partfile", "playback",
         "reactors", "record_files", "recorder", "recorder_child", "recorder_process", "report",

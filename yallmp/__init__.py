@@ -45,14 +45,13 @@ imports from its own layer or one further down in this list, never upwards
 
 **What touches the world, each one thing:**
 
-- clients: :mod:`yallmp.site` and :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.sweep`
-  (one timer for all), :mod:`yallmp.inbound` and :mod:`yallmp.lazyrequest` (a request and
-  its answer), :mod:`yallmp.bulk` (large bodies, from and to either side),
-  :mod:`yallmp.arrivals` (a request before
-  anything is known of it), :mod:`yallmp.shortcuts`
-  (frequent paths of Klein's tree), :mod:`yallmp.downstream` (the
-  answer on its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening`
-  (whether the address is free)
+- clients: :mod:`yallmp.site` and :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.framing`
+  (nothing doubtful), :mod:`yallmp.sweep` (one timer for all), :mod:`yallmp.inbound` and
+  :mod:`yallmp.lazyrequest` (a request and its answer), :mod:`yallmp.bulk` (large bodies, from and
+  to either side), :mod:`yallmp.arrivals` (a request before anything is known of it),
+  :mod:`yallmp.shortcuts` (frequent paths of Klein's tree), :mod:`yallmp.downstream` (the answer on
+  its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening` (whether the
+  address is free)
 - backends: :mod:`yallmp.upstream` (one request), :mod:`yallmp.bodies` (what comes back),
   :mod:`yallmp.wires` (connections), :mod:`yallmp.lean` (an HTTP client, a
   package with a map of its own), :mod:`yallmp.certificates` (TLS), :mod:`yallmp.names`
@@ -92,7 +91,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.transcript` (what a client has had of it), :mod:`yallmp.core.rescue` and
   :mod:`yallmp.core.seam` (how another answer goes on with it), :mod:`yallmp.core.replies` and
   :mod:`yallmp.core.telling` (what the client is told)
-- requests and answers: :mod:`yallmp.core.requesthead`, :mod:`yallmp.core.answerhead`,
+- requests and answers: :mod:`yallmp.core.requesthead`, :mod:`yallmp.core.framing`,
+  :mod:`yallmp.core.answerhead`,
   :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,
   :mod:`yallmp.core.jsonbody` (in the quick way), :mod:`yallmp.core.jsontext` (in the patient
   one), :mod:`yallmp.core.nesting`, :mod:`yallmp.core.search` (in long bodies),

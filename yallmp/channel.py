@@ -35,7 +35,7 @@ from yallmp.core.errors import (
 )
 from yallmp.core.requesthead import RequestHead, plain_head
 from yallmp.core.settings import Limits
-from yallmp.sweep import SweptChannel
+from yallmp.framing import StrictChannel
 
 #: What is still read after a refusal: bytes and seconds.
 DISCARD_BYTES = 1024 * 1024
@@ -45,7 +45,7 @@ BEHIND = 16 * 1024
 _METHOD_AND_VERSION = 64
 
 
-class ProxyChannel(SweptChannel):
+class ProxyChannel(StrictChannel):
     """
     One connection of a client.
 
@@ -54,7 +54,6 @@ class ProxyChannel(SweptChannel):
     """
 
     limits: Limits = Limits()
-    requests: list[Any]
     transport: Any
     request_line = b""
     in_body = False

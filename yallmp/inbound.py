@@ -69,6 +69,11 @@ class ProxyRequest(LazyRequest):
         else:
             self._parts.append(data)
 
+    def foresee(self, more: int) -> None:
+        """So much *more* of the body is declared: what would be too much is not waited for."""
+        if more > self._body_left:
+            self._refuse_body()
+
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """All of it is there."""
         channel = self.channel
