@@ -1,0 +1,22 @@
+"""
+Chaos: what goes wrong around a proxy, done on purpose, and what must be seen then.
+
+``python -m chaos`` starts a real yallmp process between backends that fail and clients that
+misbehave, both on loopback and in this process, and goes through a *catalogue* of items.
+An *item* says what is done, what must be seen, and how a broken proxy would fail it; its
+check is a function of blocking sockets, so that a new one is a few lines (``README.md``).
+
+The backends and the clients are threads of one process: both ends are seen on one clock, and
+a fault is written down as it happens, one step after the other.  Nothing here is in the wheel.
+
+- :mod:`chaos.item`: an item, and what may come of it
+- :mod:`chaos.figures`: the figures of reliability, and what each may be
+- :mod:`chaos.upstream` and :mod:`chaos.scripts`: the backends, and what they do
+- :mod:`chaos.client` and :mod:`chaos.heard`: the clients, and what they make of an answer
+- :mod:`chaos.proxy` and :mod:`chaos.setting`: the proxy's process and its configuration
+- :mod:`chaos.stand`: what a check has in its hands
+- :mod:`chaos.secrets`: what is planted, and the search for it
+- :mod:`chaos.run`, :mod:`chaos.report` and :mod:`chaos.command`: running and telling
+- :mod:`chaos.items`: the catalogue
+- :mod:`chaos.broken`: proxies with one thing broken, which the catalogue must find
+"""

@@ -1,0 +1,155 @@
+"""
+The proxy as a user starts it: a process with a folder, a configuration, and what it says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from bench import accounts
+from chaos.item import Wrong
+from chaos.upstream import eventually
+
+CHECKOUT = Path(__file__).parent.parent
+_LISTENS = re.compile(r"listens on 127\.0\.0\.1:(\d+)")
+#: How long a start and an end may take on a machine that is busy, in seconds.
+PATIENCE = 30.0
+OURS = (sys.executable, "-m", "yallmp")
+
+
+@define(eq=False)
+class Proxy:
+    """
+    A proxy that serves.
+
+    :ivar command: what starts it; ``-c FILE`` is added.
+    :ivar folder: its configuration, its output and its logs are there.
+    """
+
+    command: Sequence[str]
+    config: Mapping[str, Any]
+    folder: Path = field(init=False)
+    process: subprocess.Popen[bytes] = field(init=False)
+    port: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        self.write(self.config)
+        self.start()
+
+    def write(self, config: Mapping[str, Any]) -> None:
+        """Write its configuration."""
+        text = json.dumps(config, indent=1)
+        (self.folder / "config.yaml").write_text(text, encoding="utf-8")
+
+    def start(self) -> None:
+        """
+        Start it, and wait until it listens.
+
+        :raises Wrong: it ends instead.
+        """
+        words = [*self.command, "-c", str(self.folder / "config.yaml")]
+        path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
+        before = len(self.said)
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                words, cwd=self.folder, env={**os.environ, "PYTHONPATH": path},
+                stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        workers = self.config["general_settings"]["server"].get("workers", 1)
+        found = eventually(lambda: self._listens(before, workers), PATIENCE, 0.02)
+        if not found:
+            raise Wrong(f"the proxy does not start: {self.said[-600:]}")
+        self.port = int(found)
+
+    def _listens(self, before: int, workers: int) -> str | None:
+        if self.process.poll() is not None:
+            raise Wrong(f"the proxy ended: {self.said[-600:]}")
+        ports = _LISTENS.findall(self.said[before:])
+        return ports[-1] if len(ports) >= workers else None
+
+    @property
+    def output(self) -> Path:
+        """Where its own log goes."""
+        return self.folder / "output.log"
+
+    @property
+    def said(self) -> str:
+        """Its own log."""
+        if not self.output.exists():
+            return ""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def pids(self) -> list[int]:
+        """Its processes."""
+        return [each.pid for each in accounts.processes(self.process.pid)]
+
+    @property
+    def descriptors(self) -> int:
+        """How many files and sockets all of them have open."""
+        return sum(map(_descriptors, self.pids))
+
+    @property
+    def memory(self) -> float:
+        """What all of them take, in MiB."""
+        return accounts.memory_kb(self.process.pid) / 1024
+
+    def records(self, pattern: str = "requests/*.log") -> list[Path]:
+        """Files below its log directory."""
+        return sorted((self.folder / "logs").glob(pattern))
+
+    def notify(self, number: int) -> None:
+        """Send the main process a signal."""
+        self.process.send_signal(number)
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = PATIENCE) -> tuple[int, float]:
+        """
+        The exit status after a signal, and the seconds that it took.
+
+        :raises Wrong: it does not end.
+        """
+        began = time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Wrong(f"the proxy still runs {seconds:g} s after signal {number}") from None
+        return status, time.monotonic() - began
+
+    def remove(self) -> None:
+        """Kill what is left of it, and delete its folder."""
+        if self.process.poll() is None:
+            members = self.pids
+            self.process.kill()
+            self.process.wait()
+            for pid in members:
+                _kill(pid)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _descriptors(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

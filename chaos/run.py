@@ -1,0 +1,197 @@
+"""
+Running the catalogue: one proxy for all items that do not want their own, one item at a time.
+
+An item that was only too late is tried again, twice at most, and the line says so: on a busy
+machine an honest proxy may be late once, a broken one always is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from attrs import define, field, frozen
+
+from chaos import secrets, setting
+from chaos.certificates import Certificates
+from chaos.figures import Measured
+from chaos.item import Absent, Item, Late, Wrong
+from chaos.proxy import OURS, Proxy
+from chaos.secrets import Found
+from chaos.stand import Stand
+from chaos.upstream import Listener
+
+TRIES = 3
+
+
+@frozen
+class Outcome:
+    """
+    What came of an item.
+
+    :ivar word: ``passed``, ``failed`` or ``absent``.
+    :ivar why: what was seen, where it did not pass.
+    """
+
+    item: Item
+    word: str
+    why: str = ""
+    seconds: float = 0.0
+    tries: int = 1
+    measured: tuple[Measured, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@define(eq=False)
+class Run:
+    """
+    One run of some items.
+
+    :ivar tell: is given each outcome as it comes.
+    :ivar found: secrets that stood where they do not belong.
+    """
+
+    items: Sequence[Item]
+    tell: Callable[[Outcome], None]
+    command: Sequence[str] = OURS
+    workers: int = 1
+    outcomes: list[Outcome] = field(factory=list)
+    found: list[Found] = field(factory=list)
+    _certificates: Certificates = field(factory=Certificates)
+    _raw: list[tuple[str, bytes]] = field(factory=list)
+
+    def run(self) -> None:
+        """Run all of them, and search what they left for secrets."""
+        try:
+            with self._shared() as (proxy, listeners):
+                for item in self.items:
+                    outcome = self._tried(item, proxy, listeners.get(item.id, []))
+                    self.outcomes.append(outcome)
+                    self.tell(outcome)
+        finally:
+            self._certificates.remove()
+
+    @contextmanager
+    def _shared(self) -> Iterator[tuple[Proxy, dict[str, list[Listener]]]]:
+        shared = [item for item in self.items if item.config is None]
+        listeners = {item.id: self._listen(item) for item in shared}
+        proxy = self._start([(item, listeners[item.id]) for item in shared], {})
+        try:
+            yield proxy, listeners
+        finally:
+            self._over(proxy, [each for some in listeners.values() for each in some])
+
+    def _listen(self, item: Item) -> list[Listener]:
+        return [
+            Listener(spec, secrets.backend_key(item.id, number), self._certificates.get(spec.tls))
+            for number, spec in enumerate(item.backends)
+        ]
+
+    def _start(self, served: Sequence[tuple[Item, list[Listener]]], more: object) -> Proxy:
+        made = setting.configuration(
+            served, dict(more), workers=self.workers, authority=self._certificates.authority  # type: ignore[call-overload]
+        )  # fmt: skip
+        return Proxy(self.command, made)
+
+    def _over(self, proxy: Proxy, listeners: Sequence[Listener]) -> None:
+        """Look for secrets in what the proxy left, and in what backends got."""
+        try:
+            for each in listeners:
+                each.close()
+            if proxy.process.poll() is None:
+                proxy.end()
+            self.found += secrets.search_folder(proxy.folder, secrets.PLANTED)
+            for each in listeners:
+                self.found += _foreign(each)
+        finally:
+            proxy.remove()
+
+    def _tried(self, item: Item, proxy: Proxy, listeners: list[Listener]) -> Outcome:
+        began = time.monotonic()
+        for tries in range(1, TRIES + 1):
+            stand, error = self._once(item, proxy, listeners)
+            if not isinstance(error, Late) or tries == TRIES:
+                break
+        word = {type(None): "passed", Absent: "absent"}.get(type(error), "failed")
+        why = "" if error is None else _told(error)
+        return Outcome(
+            item, word, why, time.monotonic() - began, tries, tuple(stand.measured),
+            tuple(stand.notes),
+        )  # fmt: skip
+
+    def _once(
+        self, item: Item, proxy: Proxy, listeners: list[Listener]
+    ) -> tuple[Stand, Exception | None]:
+        if item.config is not None:
+            return self._alone(item)
+        stand = Stand(item, proxy, listeners)
+        return stand, _checked(stand) or _mishap(stand)
+
+    def _alone(self, item: Item) -> tuple[Stand, Exception | None]:
+        """An item with a proxy of its own."""
+        listeners = self._listen(item)
+        proxy = self._start([(item, listeners)], item.config)
+        stand = Stand(item, proxy, listeners)
+        try:
+            return stand, _checked(stand) or _mishap(stand)
+        finally:
+            stand.close()
+            self._over(proxy, listeners)
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, (Wrong, Absent)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _foreign(listener: Listener) -> list[Found]:
+    """Secrets that a backend got besides its own key."""
+    own = listener.key.encode()
+    raw = b"\n".join(bytes(peer.raw) for peer in listener.peers).replace(own, b"")
+    return secrets.search("a backend", raw, secrets.PLANTED)
+
+
+def _mishap(stand: Stand) -> Exception | None:
+    """What went wrong beside the check: a script, or the proxy with a traceback."""
+    broken = [each for backend in stand.backends for each in backend.failures]
+    if broken:
+        return Wrong(f"a script of this item failed: {broken[0]}")
+    if any(backend.expected and not backend.peers for backend in stand.backends[:1]):
+        return Wrong("the backend was never called: the fault was not played")
+    said = stand.proxy.said
+    if "Traceback" in said:
+        return Wrong(f"the proxy's log has a traceback: {said[said.index('Traceback') :][:400]}")
+    return None
+
+
+@define
+class _Checking:
+    """A check in a thread of its own, so that one that hangs can be left."""
+
+    stand: Stand
+    error: Exception | None = None
+    over: bool = False
+
+    def __call__(self) -> None:
+        try:
+            self.stand.item.check(self.stand)
+        except Exception as error:
+            self.error = error
+        self.over = True
+
+
+def _checked(stand: Stand) -> Exception | None:
+    """Run the check; what it raised, if anything."""
+    checking = _Checking(stand)
+    thread = threading.Thread(target=checking, daemon=True)
+    thread.start()
+    thread.join(stand.item.limit)
+    if not checking.over:
+        stand.leave()
+        thread.join(5)
+        return Wrong(f"not over within {stand.item.limit:g} s")
+    stand.leave()
+    return checking.error
