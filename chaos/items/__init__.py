@@ -5,7 +5,7 @@ The catalogue.  A module is a group of items, or a part of one; its ``ITEMS`` ar
 from __future__ import annotations
 
 from chaos.item import Item
-from chaos.items import body, client, connection, status, stream
+from chaos.items import body, client, connection, smuggling, status, stream
 
 ITEMS: tuple[Item, ...] = (
     *connection.ITEMS,
@@ -13,4 +13,5 @@ ITEMS: tuple[Item, ...] = (
     *body.ITEMS,
     *stream.ITEMS,
     *client.ITEMS,
+    *smuggling.ITEMS,
 )
