@@ -59,7 +59,7 @@ LAYERS: list[list[str]] = [
         "descriptors", "downstream", "framing", "garbage", "inbound", "lazyrequest", "lean",
         "lean.*",
         "lightreactor", "listening", "logged", "losses", "mock", "names", "partfile", "playback",
-        "reactors", "record_files", "recorder", "recorder_child", "recorder_process", "report",
+        "punctual", "reactors", "record_files", "recorder", "recorder_child", "recorder_process", "refusing", "report",
         "shortcuts", "siblings",
         "signals", "site", "slots",
         "sweep", "systemd", "transports", "upstream", "wires", "worker_process",

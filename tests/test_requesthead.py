@@ -128,7 +128,7 @@ def told(protocol: type[ProxyChannel], reads: list[bytes], late: bool) -> Any:
                 root.answer()
     while root.open:
         root.answer()
-    due = (channel.idle_due, channel.head_due, channel.in_body, transport.disconnecting)
+    due = (channel.idle_due, channel.whole_due, channel.in_body, transport.disconnecting)
     answered = re.sub(rb"Date: [^\r]*", b"Date: now", transport.value())
     channel.connectionLost(None)
     left = [call.func.__name__ for call in clock.getDelayedCalls()]

@@ -105,34 +105,103 @@ class SweepTests(SynchronousTestCase):
         self.wait(1 + INTERVAL)
         self.assertTrue(wire.disconnecting)
 
+    def body(self, framing: bytes) -> tuple[ProxyChannel, Wire]:
+        """A connection on which a body with this *framing* has begun."""
+        channel, wire = self.connect()
+        channel.dataReceived(b"POST / HTTP/1.1\r\nHost: h\r\n%b\r\n\r\n" % framing)
+        return channel, wire
+
+    def assert_late(self, wire: Wire, *hint: object) -> None:
+        """It was told 408, and is closed."""
+        self.assertTrue(wire.value().startswith(b"HTTP/1.1 408 "), hint)
+        self.wait(3)
+        self.assertTrue(wire.disconnecting, hint)
+
+    def test_a_body_that_is_dripped(self) -> None:
+        """It has half a minute, however lively it is, whether its head was plain or not."""
+        for framing, part in (
+            (b"Content-Length: 100", b"1"),
+            (b"Transfer-Encoding: chunked", b"1\r\nx\r\n"),
+        ):
+            channel, wire = self.body(framing)
+            for _ in range(29):
+                channel.dataReceived(part)
+                self.wait(1)
+            self.assertEqual(wire.value(), b"", framing)
+            self.wait(1 + INTERVAL)
+            self.assert_late(wire, framing)
+            self.assertEqual(self.root.seen[-1][0], 408)
+
+    def test_a_body_that_keeps_up_its_rate(self) -> None:
+        """Has all the time that it takes; one that falls behind has not."""
+        for rate, late in ((17_000, False), (15_000, True)):
+            channel, wire = self.body(b"Content-Length: 10000000")
+            for _ in range(500):
+                if not wire.value():
+                    channel.dataReceived(b"x" * rate)
+                self.wait(1)
+            self.assertEqual(wire.value().startswith(b"HTTP/1.1 408 "), late, rate)
+            channel.connectionLost(None)
+
     def test_a_body_that_stands_still(self) -> None:
-        """Each part of it gives it the whole time again, whether its head was plain or not."""
-        for field in (b"Content-Length: 100", b"Transfer-Encoding: chunked"):
-            channel, wire = self.connect()
-            channel.dataReceived(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % field)
-            for _ in range(3):
-                self.wait(IDLE_TIME - 2)
-                channel.dataReceived(b"1")
-            self.assertFalse(wire.disconnecting, field)
-            self.wait(IDLE_TIME + INTERVAL)
-            self.assertTrue(wire.disconnecting, field)
+        """Whatever it has earned: a minute of silence is the end."""
+        channel, wire = self.body(b"Content-Length: 10000000")
+        channel.dataReceived(b"x" * 5_000_000)
+        self.wait(IDLE_TIME - 0.5)
+        self.assertEqual(wire.value(), b"")
+        self.wait(INTERVAL + 0.5)
+        self.assert_late(wire)
+
+    def test_a_body_in_time(self) -> None:
+        """Its time is not counted against what follows it."""
+        channel, wire = self.body(b"Content-Length: 4")
+        self.wait(29)
+        channel.dataReceived(b"body")
+        self.assertEqual(channel.whole_due, math.inf)
+        self.wait(100)
+        self.root.answer()
+        self.assertTrue(wire.value().startswith(b"HTTP/1.1 200 "))
 
     def test_a_slow_head(self) -> None:
-        """Its time is counted in all, on any request of a connection."""
-        for before in (b"", ASK):
-            channel, wire = self.connect()
-            channel.dataReceived(before)
-            self.root.answer()
-            wire.clear()
-            for byte in b"GET / HTTP/1.1\r\n":
-                channel.dataReceived(bytes([byte]))
-                self.wait(0.5)
-            self.wait(Limits().head_timeout - 0.75)
-            self.assertEqual(wire.value(), b"")
-            self.wait(INTERVAL + 0.25)
-            self.assertTrue(wire.value().startswith(b"HTTP/1.1 408 "))
-            self.wait(3)
-            self.assertTrue(wire.disconnecting)
+        """Its time is counted from its first byte, on any request of a connection."""
+        for before in (b"", ASK, b"\r\n", ASK[:-2] + b"X: y\r\n\r\n"):
+            for head in (b"G" * 200, b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 200):
+                channel, wire = self.connect()
+                channel.dataReceived(before)
+                self.root.answer()
+                wire.clear()
+                self.wait(30)
+                for at in range(39):
+                    channel.dataReceived(head[at : at + 1])
+                    self.wait(0.25)
+                self.assertEqual(wire.value(), b"", before)
+                self.wait(0.25 + INTERVAL)
+                self.assert_late(wire, before, head)
+
+    def test_a_head_behind_another_request(self) -> None:
+        """Its time begins when it is its turn."""
+        channel, wire = self.connect()
+        channel.dataReceived(ASK)
+        channel.dataReceived(b"GET /second")
+        self.wait(100)
+        self.root.answer()
+        wire.clear()
+        self.wait(9.5)
+        self.assertEqual(wire.value(), b"")
+        self.wait(0.5 + INTERVAL)
+        self.assert_late(wire)
+
+    def test_limits_change(self) -> None:
+        """For connections that are open already, too."""
+        limits = Limits()
+        self.site.sweep.limits = lambda: limits
+        channel, wire = self.connect()
+        limits = Limits(head_timeout=3, max_head_fields=1)
+        self.wait(INTERVAL)
+        self.assertEqual((channel.limits, channel.maxHeaders), (limits, 1))
+        channel.dataReceived(ASK[:20])
+        self.wait(3 + INTERVAL)
+        self.assert_late(wire)
 
     def test_the_date(self) -> None:
         """Is that of the last look."""

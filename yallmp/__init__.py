@@ -46,7 +46,8 @@ imports from its own layer or one further down in this list, never upwards
 **What touches the world, each one thing:**
 
 - clients: :mod:`yallmp.site` and :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.framing`
-  (nothing doubtful), :mod:`yallmp.sweep` (one timer for all), :mod:`yallmp.inbound` and
+  (nothing doubtful), :mod:`yallmp.punctual` (in time), :mod:`yallmp.refusing` (how a refusal
+  ends), :mod:`yallmp.sweep` (one timer for all), :mod:`yallmp.inbound` and
   :mod:`yallmp.lazyrequest` (a request and its answer), :mod:`yallmp.bulk` (large bodies, from and
   to either side), :mod:`yallmp.arrivals` (a request before anything is known of it),
   :mod:`yallmp.shortcuts` (frequent paths of Klein's tree), :mod:`yallmp.downstream` (the answer on

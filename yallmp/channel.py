@@ -7,11 +7,10 @@ becomes of either is the same.  Times are kept by one timer for all connections
 (:mod:`yallmp.sweep`).
 
 What the parser refuses carries OpenAI's error shape like everything else: 431 for a head
-that is too large, 414 for a target, 408 for a head that comes too slowly (10 s *in total*;
-Twisted's own timer starts anew with every line), 400 otherwise.  A body is kept in memory,
-up to its limit; a longer one is refused before it is read where its length is declared,
-and at the limit where it is not.  After a refusal some of what still comes is read and
-thrown away, so that the client gets to see the answer instead of a reset.
+that is too large, 414 for a target, 408 for a head or a body that comes too slowly
+(:mod:`yallmp.punctual`), 400 otherwise.  A body is kept in memory, up to its limit; a longer
+one is refused before it is read where its length is declared, and at the limit where it is
+not.  How a refusal ends is :mod:`yallmp.refusing`'s affair.
 
 Twisted has no public seam for what its parser finds malformed, nor for a head that was
 read elsewhere: the channel replaces and calls methods of ``HTTPChannel`` that are not
@@ -20,26 +19,14 @@ documented.  Its tests would show a change.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from yallmp.arrivals import Arrival, Ends
-from yallmp.core.answerhead import answer_head
-from yallmp.core.errors import (
-    HeadTooLarge,
-    ProxyError,
-    RequestFault,
-    RequestTimeout,
-    TargetTooLong,
-    error_body,
-)
+from yallmp.arrivals import Ends
+from yallmp.core.errors import HeadTooLarge, ProxyError, RequestFault, TargetTooLong
 from yallmp.core.requesthead import RequestHead, plain_head
 from yallmp.core.settings import Limits
 from yallmp.framing import StrictChannel
 
-#: What is still read after a refusal: bytes and seconds.
-DISCARD_BYTES = 1024 * 1024
-DISCARD_TIME = 2.0
 #: What may come behind a request that is being served, in bytes (pipelining).
 BEHIND = 16 * 1024
 _METHOD_AND_VERSION = 64
@@ -49,19 +36,13 @@ class ProxyChannel(StrictChannel):
     """
     One connection of a client.
 
-    :ivar in_body: whether a request's head is there, but not all of its body.
     :ivar blank: whether an empty line came in place of a request: there may be one.
     """
 
-    limits: Limits = Limits()
     transport: Any
     request_line = b""
-    in_body = False
     blank = False
     ends: Ends | None = None
-    _discard_left: int | None = None
-    _in_head = False
-    _lost = False
     _choked = False
     _host: Any = None
     _peer: Any = None
@@ -92,13 +73,12 @@ class ProxyChannel(StrictChannel):
         return self._secure
 
     def dataReceived(self, data: bytes) -> None:
-        if self._discard_left is None:
-            if not (self._at_start() and self._take(data)):
-                super().dataReceived(data)
-            return
-        self._discard_left -= len(data)
-        if self._discard_left < 0:
-            self.loseConnection()
+        if self._discard_left is not None:
+            self.discard(data)
+        elif not (self._at_start() and self._take(data)):
+            super().dataReceived(data)
+            if self._buffer and self.line_mode and not self.refusing:
+                self.await_head()  # a line has begun, and may never end
 
     def _at_start(self) -> bool:
         """Whether what comes next is the first byte of a request, and is to be read."""
@@ -173,11 +153,6 @@ class ProxyChannel(StrictChannel):
         self._choked = True
         super().pauseProducing()
 
-    @property
-    def refusing(self) -> bool:
-        """Whether this connection has had its last answer."""
-        return self._discard_left is not None
-
     def lineReceived(self, line: bytes) -> bool:
         """Take a line of the head; true ends the reading of lines (``LineReceiver``)."""
         if not self._in_head and not line:
@@ -185,7 +160,7 @@ class ProxyChannel(StrictChannel):
         elif not self._in_head:
             self._in_head = True
             self.request_line = line
-            self.await_head(self.limits.head_timeout)
+            self.await_head()
             if self._target_length(line) > self.limits.max_target_bytes:
                 self.refuse(self._too_long())
                 return True
@@ -223,33 +198,20 @@ class ProxyChannel(StrictChannel):
         return good
 
     def allHeadersReceived(self) -> None:
-        self._head_is_over()
+        self.await_nothing()
         self.in_body = True
         super().allHeadersReceived()
 
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         self._lost = True
-        self._head_is_over()
+        left_early = self.in_body
+        self.await_nothing()
         try:
-            if self.in_body and not self.refusing:
+            if left_early:
                 self.site.left(self)
         finally:
             super().connectionLost(reason)
             self.requests, self._transferDecoder = [], None
-
-    def refuse(self, error: ProxyError) -> None:
-        """Answer the request that is coming in with *error*, and close."""
-        if self.refusing:
-            return
-        self._head_is_over()
-        self.setTimeout(None)
-        self._discard_left = DISCARD_BYTES
-        self.write(_refusal(error, self.site.refused(self, error)))
-        self.callLater(DISCARD_TIME, self._close)
-
-    def _close(self) -> None:
-        if not self._lost:
-            self.loseConnection()
 
     def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802
         over = (
@@ -258,15 +220,6 @@ class ProxyChannel(StrictChannel):
         )
         malformed = RequestFault("The request is not valid HTTP.", code="bad_request")
         self.refuse(self._head_too_large() if over else malformed)
-
-    def _head_is_over(self) -> None:
-        self._in_head = False
-        self.head_due = math.inf
-
-    def head_overdue(self) -> None:
-        """The head comes too slowly."""
-        seconds = self.limits.head_timeout
-        self.refuse(RequestTimeout(f"The request's head did not come within {seconds:g} s."))
 
     def _too_long(self) -> ProxyError:
         return TargetTooLong(f"The target is longer than {self.limits.max_target_bytes} bytes.")
@@ -282,16 +235,3 @@ class ProxyChannel(StrictChannel):
     def _target_length(line: bytes) -> int:
         words = line.split(b" ")
         return len(words[1]) if len(words) > 1 else len(line)
-
-
-def _refusal(error: ProxyError, arrival: Arrival) -> bytes:
-    body = error_body(error)
-    pairs = (
-        (b"Server", b"yallmp"),
-        (b"X-Request-Id", (arrival.client_request_id or arrival.id).encode()),
-        (b"X-Yallmp-Id", arrival.id.encode()),
-        (b"Content-Type", b"application/json"),
-        (b"Content-Length", b"%d" % len(body)),
-        (b"Connection", b"close"),
-    )
-    return answer_head(b"HTTP/1.1", error.status, pairs) + body

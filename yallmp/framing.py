@@ -11,13 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from yallmp.core.framing import are_plain, is_chunked, is_folded, is_for_us
-from yallmp.sweep import SweptChannel
+from yallmp.punctual import PunctualChannel
 
 
-class StrictChannel(SweptChannel):
+class StrictChannel(PunctualChannel):
     """One connection of a client, on which nothing doubtful is read."""
-
-    requests: list[Any]
 
     def lineReceived(self, line: bytes) -> Any:
         """Take a line of the head, which stands for itself."""

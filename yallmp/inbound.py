@@ -36,7 +36,7 @@ class ProxyRequest(LazyRequest):
     """A request and its answer."""
 
     arrival: Arrival
-    _body_left = 0
+    _body_left = _body_limit = 0
     _parts: list[bytes]
     _loose: bytearray | None = None
     _unsent: bytes | None = None
@@ -51,7 +51,9 @@ class ProxyRequest(LazyRequest):
     def gotLength(self, length: int | None) -> None:
         """The head is there; *length* is the body's as declared, ``None`` if it is chunked."""
         self._parts = []
-        self._body_left = self.channel.limits.max_body_bytes
+        self._body_left = self._body_limit = self.channel.limits.max_body_bytes
+        if length != 0:
+            self.channel.await_body()
         if length is not None and length > self._body_left:
             self._refuse_body()
         elif length is not None:
@@ -69,6 +71,11 @@ class ProxyRequest(LazyRequest):
         else:
             self._parts.append(data)
 
+    @property
+    def received(self) -> int:
+        """How much of the body has come."""
+        return self._body_limit - self._body_left
+
     def foresee(self, more: int) -> None:
         """So much *more* of the body is declared: what would be too much is not waited for."""
         if more > self._body_left:
@@ -77,7 +84,8 @@ class ProxyRequest(LazyRequest):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """All of it is there."""
         channel = self.channel
-        channel.in_body = channel.blank = False
+        channel.await_nothing()
+        channel.blank = False
         if not channel.refusing:
             self.body = self._collected()
             bulk.expect_no_more(self.transport)
@@ -232,7 +240,7 @@ class ProxyRequest(LazyRequest):
 
     def _end(self, *, gone: bool) -> None:
         self._over = gone
-        self._forget()
+        self.let_go()
         calls, self._calls = self._calls, []
         for call in calls:
             try:
@@ -240,7 +248,7 @@ class ProxyRequest(LazyRequest):
             except Exception:
                 _log.failure("the end of {uri!r} was not taken note of", uri=self.uri)
 
-    def _forget(self) -> None:
+    def let_go(self) -> None:
         """Let go of the body: whoever holds on to the request (Klein does) must not keep it."""
         self._parts, self._loose = [], None
         self.body = b""
@@ -254,7 +262,7 @@ class ProxyRequest(LazyRequest):
 
     def _refuse_body(self) -> None:
         limit = self.channel.limits.max_body_bytes
-        self._forget()
+        self.let_go()
         self.requestHeaders.removeHeader(b"expect")
         self.channel.refuse(TooLarge(f"The body is larger than {limit} bytes."))
 

@@ -42,7 +42,7 @@ class ProxySite(Site):
         )
         self.refused = refused
         self.left = left
-        self.sweep = Sweep(self.reactor)
+        self.sweep = Sweep(self.reactor, limits)
         self._limits = limits
 
     def log(self, request: Any) -> None:

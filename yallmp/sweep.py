@@ -4,16 +4,21 @@ One timer for all connections.
 A connection has up to two times by which something must have happened.  A timer for each
 would be made and cancelled with every request, which costs more than reading it; instead
 one look a second finds those whose time is up.  So every limit of time is kept to a second.
+
+The same look puts new limits in force where the configuration was replaced.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.http import HTTPChannel, datetimeToString
+
+from yallmp.core.settings import Limits
 
 #: Seconds between two looks.
 INTERVAL = 1.0
@@ -24,11 +29,14 @@ class Sweep:
     """
     Looks after the connections of a site.
 
+    :ivar limits: gives the limits in force.
     :ivar date: the time of day for answers' ``Date``, as of the last look.
     """
 
     clock: IReactorTime
+    limits: Callable[[], Limits]
     date: bytes = b""
+    _known: Limits | None = None
     _open: set[SweptChannel] = field(factory=set)
     _call: IDelayedCall | None = None
 
@@ -51,22 +59,36 @@ class Sweep:
 
     def _look(self) -> None:
         self._wait()
+        self._renew(self.limits())
         now = self.clock.seconds()
-        for each in [each for each in self._open if each.idle_due <= now or each.head_due <= now]:
+        for each in [each for each in self._open if each.idle_due <= now or each.whole_due <= now]:
             each.overdue()
+
+    def _renew(self, limits: Limits) -> None:
+        """Put *limits* in force, if they are others than before."""
+        if limits is not self._known:
+            self._known = limits
+            for each in self._open:
+                each.limit(limits)
 
 
 class SweptChannel(HTTPChannel):
     """
     A connection whose times a :class:`Sweep` looks after.
 
+    :ivar limits: those in force for it.
     :ivar idle_due: when it is closed if nothing comes, on the clock's time.
-    :ivar head_due: when the head that is coming must be whole.
+    :ivar whole_due: when the head or the body that is coming must be whole, or be asked after.
     """
 
     site: Any
+    limits: Limits = Limits()
     idle_due = math.inf
-    head_due = math.inf
+    whole_due = math.inf
+
+    def limit(self, limits: Limits) -> None:
+        """Put *limits* in force."""
+        self.limits = limits
 
     def connectionMade(self) -> None:
         self.site.sweep.add(self)
@@ -87,19 +109,16 @@ class SweptChannel(HTTPChannel):
         if self.timeOut is not None:
             self.idle_due = self.site.reactor.seconds() + self.timeOut
 
-    def await_head(self, seconds: float) -> None:
-        """A head begins, which must be whole in so many *seconds*."""
-        self.head_due = self.site.reactor.seconds() + seconds
-
     def overdue(self) -> None:
-        """The time for the head, or for anything at all, has passed."""
-        head = self.head_due <= self.site.reactor.seconds()
-        self.idle_due = self.head_due = math.inf
-        if head:
-            self.head_overdue()
+        """The time for what is coming, or for anything at all, has passed."""
+        late = self.whole_due <= self.site.reactor.seconds()
+        self.whole_due = math.inf
+        if late:
+            self.too_slow()
         else:
+            self.idle_due = math.inf
             self.timeoutConnection()
 
-    def head_overdue(self) -> None:
-        """The head comes too slowly."""
+    def too_slow(self) -> None:
+        """What is coming should be whole by now."""
         self.timeoutConnection()

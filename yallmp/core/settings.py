@@ -99,7 +99,11 @@ class Access:
 
 @frozen
 class Limits:
-    """What one request or answer may take, in bytes and seconds."""
+    """
+    What one request or answer may take, and all of them together, in bytes and seconds.
+
+    ``body_rate`` is in bytes a second.
+    """
 
     max_body_bytes: int = 32 * MIB
     max_response_bytes: int = 64 * MIB
@@ -109,6 +113,8 @@ class Limits:
     max_target_bytes: int = 8 * 1024
     head_timeout: float = 10.0
     upstream_idle: float = 30.0
+    body_timeout: float = 30.0
+    body_rate: int = 16 * 1024
 
 
 @frozen

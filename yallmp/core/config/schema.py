@@ -164,10 +164,12 @@ LIMITS = Section(
         Setting("max_head_fields", _ONE),
         Setting("max_target_bytes", kinds.size),
         Setting("head_timeout", kinds.seconds),
+        Setting("body_timeout", kinds.seconds),
+        Setting("body_rate", kinds.size),
         Setting("upstream_idle", kinds.seconds),
     ),
     later=(
-        "body_rate", "body_timeout", "max_buffered_bytes", "max_client_buffer",
+        "max_buffered_bytes", "max_client_buffer",
         "max_connections", "max_hops", "max_response_head_bytes", "write_timeout",
     ),
 )  # fmt: skip
