@@ -274,8 +274,8 @@ class MistakeTests(SynchronousTestCase):
         for path in ["router_settings.http_proxy",
                      "general_settings.drain_delay", "general_settings.server.tls",
                      "limits.max_buffered_bytes", "limits.max_client_buffer",
-                     "limits.write_timeout", "limits.max_connections",
-                     "limits.max_response_head_bytes", "limits.max_hops"]:  # fmt: skip
+                     "limits.write_timeout",
+                     "limits.max_response_head_bytes"]:  # fmt: skip
             *sections, name = path.split(".")
             opened = "".join(f"{{{section}: " for section in sections)
             text = entry(BASE) + f"{opened}{{{name}: 1}}{'}' * len(sections)}"[1:-1]

@@ -5,9 +5,10 @@ The limit of descriptors is raised as far as it may be.
 from __future__ import annotations
 
 from attrs import define
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from yallmp.descriptors import raise_limit
+from yallmp.descriptors import RESERVE, connections_within, raise_limit, raised, room
 
 
 @define
@@ -44,3 +45,33 @@ class RaiseTests(SynchronousTestCase):
     def test_no_limit(self) -> None:
         """More than anybody needs."""
         self.assertGreater(raise_limit(Limits((1024, -1))), 1_000_000)
+
+
+class RoomTests(SynchronousTestCase):
+    """How many clients the descriptors are enough for."""
+
+    def test_two_each(self) -> None:
+        """And some for everything else; one client at least."""
+        self.assertEqual(connections_within(RESERVE + 2000), 1000)
+        self.assertEqual(connections_within(10), 1)
+
+    def test_enough(self) -> None:
+        """One connection less than there is room for, and just as many, is not worth a word."""
+        limits = Limits((1024, RESERVE + 200))
+        for wanted in (99, 100):
+            with capturedLogs() as said:
+                self.assertEqual(room(wanted, limits), 100)
+            self.assertEqual(said, [])
+
+    def test_short(self) -> None:
+        """What is wanted, what there is, and what to do is said."""
+        with capturedLogs() as said:
+            self.assertEqual(room(101, Limits((1024, RESERVE + 200))), 100)
+        (line,) = [formatEvent(each) for each in said]
+        for part in ("limits.max_connections is 101", "no more than 100", "LimitNOFILE"):
+            self.assertIn(part, line)
+
+    def test_no_such_limit(self) -> None:
+        """As on Windows: as many as there are."""
+        self.assertGreater(raised(None), 1_000_000)
+        self.assertGreater(room(1_000_000, None), 1_000_000)

@@ -53,8 +53,8 @@ class ForBackendTests(SynchronousTestCase):
     def test_own(self) -> None:
         """Without any of the client's: JSON, no compression, the backend's key."""
         self.assertEqual(sent(), [
-            ("content-type", "application/json"), ("accept-encoding", "identity"),
-            ("authorization", "Bearer sk-own"),
+            ("content-type", "application/json"), ("x-yallmp-hops", "1"),
+            ("accept-encoding", "identity"), ("authorization", "Bearer sk-own"),
         ])  # fmt: skip
 
     def test_without_a_key(self) -> None:
@@ -129,7 +129,7 @@ class ForBackendTests(SynchronousTestCase):
         found = sent(("x-request-id", "theirs"), ("content-type", "c/d"), backend=backend)
         self.assertEqual(sorted(found), [
             ("accept-encoding", "identity"), ("authorization", "Basic x"),
-            ("content-type", "a/b"), ("x-request-id", "ours"),
+            ("content-type", "a/b"), ("x-request-id", "ours"), ("x-yallmp-hops", "1"),
         ])  # fmt: skip
 
 

@@ -41,6 +41,7 @@ from yallmp.core.errors import (
     UnsupportedMedia,
     error_body,
 )
+from yallmp.core.hops import HOPS, check_hops
 from yallmp.core.jsonbody import Document
 from yallmp.core.registry import Registry
 from yallmp.downstream import Client
@@ -222,6 +223,8 @@ class Reader:
         self.key_name = admitted.key_name
         self._check_endpoint()
         self._check_encoding()
+        if HOPS in self.arrival.visit.headers:
+            check_hops(self.arrival.visit.headers, config.limits.max_hops)
         document = Document.parse(self.body)
         named = document.get("model")
         self.model = named if isinstance(named, str) else None

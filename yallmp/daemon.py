@@ -21,15 +21,15 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Site
 
 from yallmp import __version__
 from yallmp.arrivals import authority
-from yallmp.descriptors import have_plenty
+from yallmp.descriptors import room
 from yallmp.forwarding import Forwarding
 from yallmp.listening import CannotListen, refusal
 from yallmp.logged import LoggedService
 from yallmp.signals import Ending
+from yallmp.site import ProxySite
 from yallmp.systemd import Herald
 from yallmp.wires import Wires
 
@@ -66,7 +66,7 @@ class Daemon(LoggedService):
         self,
         reactor: Any,
         endpoint: IStreamServerEndpoint,
-        site: Site,
+        site: ProxySite,
         forwarding: Forwarding,
         wires: Wires,
         before: Sequence[IService],
@@ -112,7 +112,7 @@ class Daemon(LoggedService):
     def startService(self) -> None:
         """Start everything."""
         super().startService()
-        have_plenty()
+        self._site.room = room(self._site.most)
         for service in self._before:
             service.startService()
         self.say()

@@ -42,7 +42,7 @@ class PunctualChannel(RefusingChannel):
     def await_nothing(self) -> None:
         """What was on its way is there, or not waited for any more."""
         self._in_head = self.in_body = False
-        self.whole_due = math.inf
+        super().await_nothing()
 
     def too_slow(self) -> None:
         """The time for a head is over; for a body it is if too little of it has come."""

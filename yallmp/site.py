@@ -10,6 +10,8 @@ from twisted.internet.interfaces import IAddress
 from twisted.web.server import Site
 
 from yallmp.channel import ProxyChannel
+from yallmp.core.shares import WHOLE, Share
+from yallmp.crowd import Crowd
 from yallmp.inbound import ProxyRequest
 from yallmp.sweep import Sweep
 
@@ -25,13 +27,21 @@ class ProxySite(Site):
     :param limits: gives the limits in force when a connection comes.
     :param refused: is told of each request that the parser refuses, and gives its arrival.
     :param left: is told of each request whose client left before its body was whole.
+    :param share: this process's part of the limits that are for all.
+    :ivar room: how many connections the system allows; more than any unless somebody says so.
     """
 
     noisy = False
     protocol = ProxyChannel  # type: ignore[assignment]  # it also takes plain channels
 
     def __init__(
-        self, resource: Any, limits: Any, refused: Any, left: Any, reactor: Any = None
+        self,
+        resource: Any,
+        limits: Any,
+        refused: Any,
+        left: Any,
+        reactor: Any = None,
+        share: Share = WHOLE,
     ) -> None:
         super().__init__(
             resource,
@@ -43,13 +53,24 @@ class ProxySite(Site):
         self.refused = refused
         self.left = left
         self.sweep = Sweep(self.reactor, limits)
+        self.crowd = Crowd(self.reactor)
+        self.room = 2**31
         self._limits = limits
+        self._share = share
+
+    @property
+    def most(self) -> int:
+        """How many connections there may be, as the configuration says."""
+        return self._share.of(self._limits().max_connections)
 
     def log(self, request: Any) -> None:
         """Say nothing: the daemon's line (:mod:`yallmp.observers`) says more."""
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """The channel for a new connection."""
+        """The channel for a new connection, if there is room for it."""
+        most = min(self.most, self.room)
+        if self.sweep.count >= most:
+            return self.crowd.turn_away(most)
         channel: Any = super().buildProtocol(addr)
         channel.limit(self._limits())
         return channel

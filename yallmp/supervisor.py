@@ -23,7 +23,7 @@ from twisted.logger import ILogObserver, Logger
 from yallmp import __version__
 from yallmp.agreement import Agreement
 from yallmp.core.control import Drain, Here, Hurry, Message
-from yallmp.descriptors import have_plenty
+from yallmp.descriptors import raised
 from yallmp.listening import CannotListen, ListeningError, SharedPort
 from yallmp.logged import LoggedService
 from yallmp.signals import Ending
@@ -93,7 +93,7 @@ class Supervisor(LoggedService):
     def startService(self) -> None:
         """Start the workers."""
         super().startService()
-        have_plenty()
+        raised()  # workers have what their supervisor has
         self.say()
         _log.info(
             "yallmp {version} starts {count} workers on {where}",

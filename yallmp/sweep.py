@@ -40,6 +40,11 @@ class Sweep:
     _open: set[SweptChannel] = field(factory=set)
     _call: IDelayedCall | None = None
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._open)
+
     def add(self, connection: SweptChannel) -> None:
         """Look after *connection*."""
         self._open.add(connection)
@@ -108,6 +113,10 @@ class SweptChannel(HTTPChannel):
         """Something came."""
         if self.timeOut is not None:
             self.idle_due = self.site.reactor.seconds() + self.timeOut
+
+    def await_nothing(self) -> None:
+        """What was on its way is there, or not waited for any more."""
+        self.whole_due = math.inf
 
     def overdue(self) -> None:
         """The time for what is coming, or for anything at all, has passed."""

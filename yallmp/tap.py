@@ -135,7 +135,7 @@ def wired(
     admin = AdminAPI(registry, reactor, wall, changes)
     shortcuts = Shortcuts(api.app)
     front = Front(api.app.resource(), shortcuts, admin.app.resource(), arrivals, access)
-    site = ProxySite(front, limits, front.refused, front.left, reactor)
+    site = ProxySite(front, limits, front.refused, front.left, reactor, share)
     return Parts(registry, forwarding, wires, site, draining, changes)
 
 

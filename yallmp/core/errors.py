@@ -165,6 +165,16 @@ class Overloaded(ProxyError):
     code = "overloaded"
 
 
+class LoopDetected(ProxyError):
+    """The request goes in a circle; whoever configured that has to end it."""
+
+    status = 508
+    code = "loop_detected"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers=((b"x-should-retry", b"false"),))
+
+
 class BackendFault(ProxyError):
     """No backend gave an answer; the code says how the chosen one failed."""
 

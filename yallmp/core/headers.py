@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from yallmp.core.backend import Backend
 from yallmp.core.exchange import HeaderPairs
+from yallmp.core.hops import FIRST, HOPS_FIELD, one_more
 
 _PASS_UP = {
     b"content-type", b"accept", b"user-agent", b"idempotency-key", b"traceparent",
@@ -31,7 +32,7 @@ HOP_BY_HOP = {
 #: may hold a key of this proxy.
 _NEVER_UP = HOP_BY_HOP | {
     b"host", b"content-length", b"content-encoding", b"accept-encoding", b"expect",
-    b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie",
+    b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie", HOPS_FIELD,
 }  # fmt: skip
 _STAYS_DOWN = HOP_BY_HOP | {
     b"set-cookie", b"server", b"date", b"alt-svc", b"strict-transport-security",
@@ -51,10 +52,12 @@ def for_backend(headers: HeaderPairs, backend: Backend, *, repeat: bool) -> Head
     """
     listed, replaced, ours = _towards(backend)
     named = _named_by_connection(headers)
-    passed, typed = [], b"content-type" in replaced
+    passed, typed, hops = [], b"content-type" in replaced, FIRST
     for name, value in headers:
         lowered = name.lower()
         if lowered not in listed and not lowered.startswith(_PASS_UP_PREFIX):
+            if lowered == HOPS_FIELD:
+                hops = max(hops, one_more(value), key=int)
             continue
         if lowered in replaced or lowered in named:
             continue
@@ -63,7 +66,7 @@ def for_backend(headers: HeaderPairs, backend: Backend, *, repeat: bool) -> Head
             passed.append((lowered, value))
     if not typed:
         passed.append((b"content-type", b"application/json"))
-    return (*passed, *ours)
+    return (*passed, (HOPS_FIELD, hops), *ours)
 
 
 @lru_cache(1024)

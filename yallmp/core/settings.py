@@ -115,6 +115,8 @@ class Limits:
     upstream_idle: float = 30.0
     body_timeout: float = 30.0
     body_rate: int = 16 * 1024
+    max_hops: int = 3
+    max_connections: int = 10_000
 
 
 @frozen

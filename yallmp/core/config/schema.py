@@ -167,10 +167,12 @@ LIMITS = Section(
         Setting("body_timeout", kinds.seconds),
         Setting("body_rate", kinds.size),
         Setting("upstream_idle", kinds.seconds),
+        Setting("max_hops", kinds.whole(0, 1000)),
+        Setting("max_connections", _ONE),
     ),
     later=(
         "max_buffered_bytes", "max_client_buffer",
-        "max_connections", "max_hops", "max_response_head_bytes", "write_timeout",
+        "max_response_head_bytes", "write_timeout",
     ),
 )  # fmt: skip
 
