@@ -239,6 +239,7 @@ class UpstreamTests(ProxyCase):
             {"user-agent": "ua", "x-stainless-lang": "py", "openai-beta": "b", "x-mine": "m",
              "x-request-id": "r-1", "idempotency-key": "i", "traceparent": "t",
              "content-type": "application/json", "accept-encoding": "identity",
+             "x-yallmp-hops": "1",
              "authorization": "Bearer sk-secret-of-m", "host": "10.0.0.1",
              "content-length": str(len(self.fakes["m"].requests[0][3]))},
         )  # fmt: skip
