@@ -43,6 +43,7 @@ from yallmp.wires import Wire
 _log = Logger()
 _CANCELLED = Problem(Reason.DISCONNECTED, "cancelled")
 _HEAD_LATE = Problem(Reason.TIMEOUT, "no answer in time")
+_NO_STATUS = Problem(Reason.PROTOCOL, "a status that HTTP does not have")
 _ANSWER_LATE = Problem(Reason.TIMEOUT, "the answer was not whole in time")
 
 
@@ -202,6 +203,8 @@ class Attempt:
         headers = head_of(response, self._wire)
         self._status = response.code
         self._report.head(response.code, headers, self._wire)
+        if not 200 <= response.code < 600:
+            raise AttemptFailed(_NO_STATUS)
         return headers
 
     async def _relay(
