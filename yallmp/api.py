@@ -229,7 +229,10 @@ class Reader:
         named = document.get("model")
         self.model = named if isinstance(named, str) else None
         asked = understand(self.endpoint, document)
-        route = routes.find(asked.model, self.draw)
+        try:
+            route = routes.find(asked.model, self.draw)
+        except ModelNotFound:
+            raise self.registry.catalog.not_found(asked.model, admitted.allows) from None
         if asked.bound:
             route = route.to_one(self.resting(b.name for b in route.legs))
         may_use(admitted, route.asked, route.others, alias=route.alias)

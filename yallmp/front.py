@@ -17,7 +17,7 @@ from twisted.web.server import NOT_DONE_YET
 from yallmp.answers import send_error
 from yallmp.arrivals import Arrival, Arrivals
 from yallmp.channel import ProxyChannel
-from yallmp.core.access import cors_headers, is_preflight
+from yallmp.core.access import cors_headers, is_admin, is_preflight
 from yallmp.core.asked import ENDPOINTS
 from yallmp.core.errors import Forbidden, ProxyError, RequestFault, error_body
 from yallmp.core.exchange import HeaderPairs
@@ -86,7 +86,7 @@ class Front(Resource):
             raise RequestFault("The path is not UTF-8.") from None
         if is_preflight(request.arrival.visit):
             self._preflight(request)
-        elif path == "/admin" or path.startswith("/admin/"):
+        elif is_admin(path):
             self._render(self._admin, request)
         else:
             self._render(self._api, request)

@@ -22,6 +22,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from hashlib import sha256
 from hmac import compare_digest
+from urllib.parse import unquote
 
 from attrs import frozen
 
@@ -33,11 +34,17 @@ from yallmp.core.visit import Visit, host_of, is_loopback_name
 DECISIVE = ("authorization", "x-api-key", "host", "origin")
 _BEARER = re.compile(r"bearer +(\S.*)", re.IGNORECASE)
 _CHALLENGE: HeaderList = ((b"www-authenticate", b"Bearer"),)
-#: What tells of a reverse proxy; ``x-forwarded-`` begins many.
+#: What tells of a reverse proxy, a tunnel or a browser in between, with dashes.
 _PROXIED = {
-    "forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip",
-    "x-envoy-external-address", "x-original-host", "x-original-url",
+    "via", "cdn-loop", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-host", "x-scheme",
+    "x-remote-ip", "x-remote-addr", "x-proxyuser-ip", "x-nginx-proxy", "x-request-start",
+    "x-arr-ssl", "x-cloud-trace-context",
 }  # fmt: skip
+_PROXIED_PREFIXES = (
+    "forwarded", "x-forwarded", "x-original-", "x-envoy-", "x-amzn-", "x-azure-", "x-appengine-",
+    "x-goog-iap-", "true-client-", "cf-", "fly-", "fastly-", "tailscale-", "ngrok-",
+)  # fmt: skip
+_OF_PAGES = ("origin", "sec-fetch-", "sec-ch-", "access-control-request-")
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9_.!*-]+( *, *[A-Za-z0-9_.!*-]+)*")
 _PREFLIGHT_AGE = b"600"
 #: A colon of an endpoint's description that is not escaped.
@@ -194,7 +201,7 @@ def cors_headers(visit: Visit, access: Access) -> HeaderList:
         return ()
     if len(origins) != 1 or not _is_listed(origins[0].strip(), access.cors_origins):
         return ()
-    if visit.path == "/admin" or visit.path.startswith("/admin/"):
+    if is_admin(unquote(visit.path)):
         return ()
     answer: HeaderList = (
         (b"access-control-allow-origin", origins[0].strip().encode("latin-1")),
@@ -212,6 +219,11 @@ def _preflight_headers(visit: Visit) -> Iterator[tuple[bytes, bytes]]:
         yield b"access-control-allow-headers", wanted.encode("ascii")
     if visit.all("access-control-request-private-network") == ("true",):
         yield b"access-control-allow-private-network", b"true"
+
+
+def is_admin(path: str) -> bool:
+    """Whether *path*, decoded, is one of the administration's."""
+    return path == "/admin" or path.startswith("/admin/")
 
 
 def listens_on_loopback(server: Server) -> bool:
@@ -274,8 +286,9 @@ def _reasons_against(visit: Visit, access: Access, listener_is_loopback: bool) -
 
 
 def _traces_of_others(visit: Visit) -> Iterator[str]:
-    if visit.all("origin") or visit.all("sec-fetch-site"):
-        yield "the request comes from a web page"
     for name in visit.headers:
-        if name in _PROXIED or name.startswith("x-forwarded-"):
+        plain = name.replace("_", "-")
+        if plain.startswith(_OF_PAGES):
+            yield "the request comes from a web page"
+        elif plain in _PROXIED or plain.startswith(_PROXIED_PREFIXES):
             yield f"the header {name!r} tells of a proxy in between"

@@ -16,7 +16,7 @@ wildcards, the longest first.  Three kinds of names have no entry of their own:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from attrs import evolve, field, frozen
@@ -148,7 +148,7 @@ class Catalog:
             _check_name(asked)
             found = self._named(asked) or self._unprefixed(asked) or self._by_wildcard(asked)
         if found is None:
-            raise self._not_found(asked)
+            raise self.not_found(asked)
         return found
 
     def _named(self, asked: str) -> Found | None:
@@ -166,8 +166,15 @@ class Catalog:
         pattern = _matching(asked, self._patterns)
         return None if pattern is None else Found(pattern, f"wildcard {pattern}", asked)
 
-    def _not_found(self, asked: str) -> ModelNotFound:
-        known = [listed.id for listed in self.models()]
+    def not_found(
+        self, asked: str, shown: Callable[[str], bool] = lambda name: True
+    ) -> ModelNotFound:
+        """
+        The error for a model that there is not; it names the closest one.
+
+        :param shown: whether a name may be told.
+        """
+        known = [listed.id for listed in self.models() if shown(listed.id)]
         known.sort(key=lambda name: (name[:3] != asked[:3], abs(len(name) - len(asked))))
         close = get_close_matches(asked, known[:_SUGGEST_AMONG], n=1, cutoff=0.0)
         hint = f"the closest is {close[0]!r} (GET /v1/models lists all)" if close else "none is"

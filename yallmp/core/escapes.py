@@ -16,7 +16,10 @@ import re
 
 #: C0, DEL and C1, line and paragraph separators, and whatever changes the direction of
 #: text or cannot be seen (Unicode, UAX #9 and "Trojan Source", CVE-2021-42574).
-_HIDDEN = "\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+_HIDDEN = (
+    "\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f"
+)
 _UNSEEN = re.compile(f"[{_HIDDEN}\\\\\ud800-\udfff]")
 _UNSEEN_ON_TERMINAL = re.compile(f"[{_HIDDEN}\ud800-\udfff]")
 _ESCAPED = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([\\nrt])|)")

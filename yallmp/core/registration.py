@@ -24,6 +24,7 @@ from yallmp.core.config.entries import parse_backend
 from yallmp.core.config.findings import ConfigError
 from yallmp.core.errors import MissingParameter, RequestFault
 from yallmp.core.registry import Registration
+from yallmp.core.secretnames import is_secret_name
 from yallmp.core.settings import Access
 
 #: Settings of a backend that only the file may have.
@@ -50,6 +51,7 @@ def parse_registration(body: object, access: Access, now: int) -> Registration:
     params = _params(body)
     backend = _backend(model_name, params, "litellm_params" if _one_of(body, _PARAMS) else "")
     _check_address(backend, access)
+    _check_passed(backend)
     return Registration(
         backends=(evolve(backend, registered=True, created=now),),
         fallbacks=_fallbacks(model_name, body.get(_FALLBACKS)),
@@ -117,6 +119,17 @@ def _check_address(backend: Backend, access: Access) -> None:
         raise RequestFault(
             f"'api_base': {why}; a registered backend may not be there.", param="api_base"
         )
+
+
+def _check_passed(backend: Backend) -> None:
+    """What clients keep secret goes only where the file says so."""
+    for header in backend.pass_headers:
+        if is_secret_name(header):
+            raise RequestFault(
+                f"'pass_headers': {header!r} speaks of a secret of clients; only the"
+                " configuration file may have it passed on.",
+                param="pass_headers",
+            )
 
 
 def _fallbacks(model_name: str, value: object) -> tuple[str, ...] | None:

@@ -7,7 +7,10 @@ of requests that used it are still being written, and backends may still repeat 
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from attrs import Factory, define, field
 
@@ -19,7 +22,7 @@ MAX_RETIRED = 1000
 
 
 def secrets_of(config: Config) -> frozenset[str]:
-    """Every secret in *config*: all keys, and headers and query values named like secrets."""
+    """Every secret in *config*: all keys, and values named like secrets in headers, queries and bodies."""
     keys = [key.secret for key in config.access.keys]
     values = [config.access.admin_key, *keys, *_of_backends(config)]
     return frozenset(value for value in values if value)
@@ -31,7 +34,31 @@ def _of_backends(config: Config) -> Iterator[str | None]:
         for name, value in (*backend.extra_headers, *backend.query):
             if is_secret_name(name):
                 yield value
-                yield value.rpartition(" ")[2]
+                yield from _within(value)
+        for name, text in backend.extra_body:
+            yield from _strings(json.loads(text), is_secret_name(name))
+
+
+def _within(value: str) -> Iterator[str]:
+    """What of a header's value is a secret by itself: a token, or both parts of ``Basic``."""
+    scheme, _, token = value.rpartition(" ")
+    yield token
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            whole = b64decode(token, validate=True).decode()
+            yield from (whole, whole.partition(":")[2])
+
+
+def _strings(value: object, secret: bool) -> Iterator[str]:
+    """The texts in a JSON value whose own name, or that of what they are in, tells a secret."""
+    if isinstance(value, str) and secret:
+        yield value
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _strings(each, secret or is_secret_name(name))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each, secret)
 
 
 @define

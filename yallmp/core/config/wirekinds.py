@@ -24,7 +24,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@*]+")
 _STATUS = re.compile(r"(?P<class>[45])xx|(?P<first>[45]\d\d)(\s*-\s*(?P<last>[45]\d\d))?", re.ASCII)
 _LIKE = "429, 5xx, 520-529"
 _FRAMING = {
-    "accept-encoding", "connection", "content-length", "host", "keep-alive",
+    "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive",
     "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 }  # fmt: skip
 
