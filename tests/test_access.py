@@ -214,6 +214,7 @@ class CorsTests(SynchronousTestCase):
             self.ask(**method),
             self.ask(origin="https://evil.example", **method),
             self.ask("/admin/models", origin="https://app.example", **method),
+            self.ask("/%61dmin%2Fmodels", origin="https://app.example", **method),
             Visit("", "", "GET", "/", headers={"origin": ("https://app.example",) * 2}),
         ):
             self.assertEqual(cors_headers(asked, self.access), ())
@@ -281,8 +282,16 @@ class AdminTests(SynchronousTestCase):
             (visit(content_length="2", content_type="text/plain"), Access(), True),
             (visit(transfer_encoding="chunked"), Access(), True),
         ]
-        for name in ("forwarded", "x-forwarded-for", "x-forwarded-x", "x-real-ip", "via"):
-            refused.append((visit(**{name: "127.0.0.1"}), Access(), True))
+        for name in (
+            "forwarded", "forwarded-for", "x-forwarded", "x-forwarded-for", "x-forwarded-x",
+            "X_Forwarded_For".lower(), "x-real-ip", "via", "true-client-ip", "cf-connecting-ip",
+            "cdn-loop", "x-original-forwarded-for", "x-envoy-external-address", "fly-client-ip",
+            "x-amzn-trace-id", "tailscale-user-login", "x-request-start", "sec-fetch-mode",
+            "sec-ch-ua", "access-control-request-method",
+        ):  # fmt: skip
+            by = Visit("127.0.0.1", "127.0.0.1", "GET", "/", headers={
+                "host": ("localhost",), name: ("127.0.0.1",)})  # fmt: skip
+            refused.append((by, Access(), True))
         for by, access, loopback in refused:
             error = self.assertRaises(Forbidden, self.enter, by, access, loopback)
             self.assertIn("general_settings.admin_key", error.message)

@@ -124,6 +124,9 @@ class EscapeTests(SynchronousTestCase):
             b"\\n\\r\\t\\x1b[2J\\x7f\\xc2\\x85\\xe2\\x80\\xa8\\xe2\\x80\\xae\\xe2\\x81\\xa6"
             b"\\xef\\xbb\\xbf\\\\\\xff",
         )
+        for unseen in "\u180e\u206a\ufff9\U000e0041":
+            self.assertNotIn(unseen, escape(unseen.encode()).decode())
+            self.assertNotIn(unseen, visible(unseen))
         self.assertEqual(escape_text("a\nb\ud800"), "a\\nb\\xed\\xa0\\x80")
 
     @given(DATA)

@@ -158,6 +158,21 @@ class RefusedTests(SynchronousTestCase):
             error = self.refuse({"name": "m", "api_base": base})
             self.assertEqual(error.param, "api_base", base)
 
+    def test_secrets_of_clients(self) -> None:
+        """Whoever registers a backend does not get what clients say in confidence."""
+        for header in ("x-auth-token", "X-API-Secret", "cf-access-client-secret", "cookie"):
+            body = {"name": "m", "api_base": BASE, "pass_headers": ["x-team", header]}
+            self.assertEqual(self.refuse(body, header.lower()).param, "pass_headers")
+        (backend,) = parse({"name": "m", "api_base": BASE, "pass_headers": ["x-team"]}).backends
+        self.assertEqual(backend.pass_headers, ("x-team",))
+
+    def test_framing(self) -> None:
+        """No header that would change where a request ends or whom it is for."""
+        for header in ("Host", "transfer-encoding", "Content-Length", "TE", "Upgrade", "Expect"):
+            self.refuse({"name": "m", "api_base": BASE, "extra_headers": {header: "x"}}, header)
+        for headers in ({"a": "b\r\nc: d"}, {"a\r\nb": "c"}, {"a:b": "c"}, {"": "c"}, {"a b": "c"}):
+            self.refuse({"name": "m", "api_base": BASE, "extra_headers": headers})
+
     def test_fallbacks(self) -> None:
         """Names of models, and not the model itself."""
         for value in (5, {}, [5], [""], ["a", None], [" a"], "m", ["m"], ["a"] * 101, True):

@@ -309,6 +309,25 @@ class SecretTests(SynchronousTestCase):
             },
         )  # fmt: skip
 
+    def test_within_others(self) -> None:
+        """Both parts of ``Basic`` credentials, and what a body's values hold, at any depth."""
+        keyed = backend(
+            "a",
+            extra_headers=(("Authorization", "Basic dXNlcjpwYXNzd29yZA=="), ("X-Auth", "Basic !")),
+            extra_body=(
+                ("api_key", '"body-key"'),
+                ("cohere", '{"auth": {"a": ["deep"], "n": 1}, "team": "red", "token": "tok"}'),
+                ("temperature", "0.5"),
+            ),
+        )
+        self.assertEqual(
+            Registry(Config((keyed,))).secrets(),
+            {
+                "Basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA==", "user:password", "password",
+                "Basic !", "!", "body-key", "deep", "tok",
+            },
+        )  # fmt: skip
+
     def test_retired_secrets_stay(self) -> None:
         """A secret that was replaced is still known."""
         registry = Registry(Config((backend("a", api_key="old"),)))

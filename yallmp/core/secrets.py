@@ -22,7 +22,7 @@ MAX_RETIRED = 1000
 
 
 def secrets_of(config: Config) -> frozenset[str]:
-    """Every secret in *config*: all keys, and values named like secrets in headers, queries and bodies."""
+    """Every secret in *config*: all keys, and what is named like one in what backends get."""
     keys = [key.secret for key in config.access.keys]
     values = [config.access.admin_key, *keys, *_of_backends(config)]
     return frozenset(value for value in values if value)
