@@ -16,9 +16,10 @@ from twisted.web.resource import IResource, Resource
 from yallmp.admin import MAX_BODY, AdminAPI
 from yallmp.arrivals import Arrivals, Ends
 from yallmp.core.backend import Backend
-from yallmp.core.changes import Change, Made
+from yallmp.core.changes import Change, Made, Reload
+from yallmp.core.errors import BadConfiguration, ProxyError
 from yallmp.core.registry import Registry
-from yallmp.core.settings import Access, Config, Fallbacks, Key, Server
+from yallmp.core.settings import Access, Config, Fallbacks, Key, Notice, Server
 from yallmp.persistence import Alone, Persistence
 
 URL = "http://127.0.0.1:8000/admin/models"
@@ -329,3 +330,62 @@ class EnteringTests(AdminCase):
         self.refuse(403, "forbidden", "GET", peer="127.0.0.2", authorization="Bearer wrong")
         self.clock.advance(60)
         self.refuse(403, "forbidden", "GET", authorization="Bearer wrong")
+
+
+class ReloadTests(AdminCase):
+    """The configuration is read again."""
+
+    reload_url = URL.replace("models", "reload")
+
+    def reload(self, result: Reload | ProxyError) -> Any:
+        """The status and the answer, where reading comes to *result*."""
+        changes: Any = self.admin.changes
+
+        async def rereading() -> Reload:
+            if isinstance(result, ProxyError):
+                raise result
+            return result
+
+        changes.rereading = rereading
+        response, answer = self.ask("POST", self.reload_url)
+        return response.code, answer
+
+    def test_what_changed(self) -> None:
+        """By name, with what needs a restart and what is to be read."""
+        new = Config((Backend("a", "a", mock_response="hi"), Backend("c", "c")),
+                     server=Server(port=1), notices=(Notice("look"),))  # fmt: skip
+        status, answer = self.reload(Reload(new))
+        self.assertEqual(status, 200)
+        self.assertEqual(
+            answer,
+            {
+                "status": "ok",
+                "backends": {"added": ["c"], "removed": ["b"], "changed": ["a"]},
+                "settings": ["router_settings.fallbacks"],
+                "restart": ["general_settings.server.port"],
+                "warnings": ["look"],
+                "notes": [],
+            },
+        )
+        self.assertEqual([b.name for b in self.registry.catalog.config.backends], ["a", "c"])
+
+    def test_a_bad_one(self) -> None:
+        """All that is wrong is told, and nothing changes."""
+        before = self.registry.catalog
+        status, answer = self.reload(BadConfiguration(("c.yaml:1: x", "c.yaml:2: y")))
+        self.assertEqual((status, answer["error"]["code"]), (400, "invalid_configuration"))
+        self.assertEqual(answer["error"]["problems"], ["c.yaml:1: x", "c.yaml:2: y"])
+        self.assertIs(self.registry.catalog, before)
+
+    def test_one_that_cannot_be_in_force_here(self) -> None:
+        """It is good, but something is in its way."""
+        self.assertEqual(self.reload(BadConfiguration(("no room",), 409))[0], 409)
+
+    def test_without_a_file(self) -> None:
+        """Where there is none, it says so."""
+        self.refuse(409, "conflict", "POST", self.reload_url)
+
+    def test_not_for_everyone(self) -> None:
+        """It is the administration's."""
+        self.configure(access=Access(admin_key=ADMIN))
+        self.refuse(403, "forbidden", "POST", self.reload_url)

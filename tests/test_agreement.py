@@ -14,13 +14,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.test_changes import changes, fresh, register
 from tests.workforce import PretendedWorker, WorkersReactor
 from yallmp.agreement import PATIENCE, Agreement
-from yallmp.core.changes import Change, Made, Remove
-from yallmp.core.errors import Conflict, NotFound, Overloaded
+from yallmp.core.backend import Backend
+from yallmp.core.changes import Change, Made, Reload, Remove
+from yallmp.core.errors import BadConfiguration, Conflict, NotFound, Overloaded
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Config
 from yallmp.persistence import Persistence
 from yallmp.siblings import PATIENCE as LONG_PATIENCE
+from yallmp.siblings import PATIENCE_OF_READING
 from yallmp.worker_process import Command, Listener, WorkerProcess
+
+STEPS = ["ask", "ask", "reload", "receive", "deliver", "die", "time"]
+reloads = st.lists(st.sampled_from("abcz"), unique=True).map(
+    lambda names: configuration(*names) if names else BadConfiguration(("empty",))
+)
 
 
 class Full(Persistence):
@@ -41,7 +48,8 @@ class AgreementCase(SynchronousTestCase):
         """Three workers, which serve."""
         self.reactor = WorkersReactor()
         self.registry = registry
-        self.agreement = agreement = Agreement(self.reactor, kind(registry))
+        self.read: list[Reload | BadConfiguration] = []
+        self.agreement = agreement = Agreement(self.reactor, kind(registry), self.rereading)
         listener = Listener(agreement.order, agreement.heard, agreement.gone, lambda lines: None)
         command = Command(("python",), {}, (1, 2))
         for number in (1, 2, 3):
@@ -56,6 +64,19 @@ class AgreementCase(SynchronousTestCase):
         """A client of *worker* wants a change."""
         assert worker.siblings is not None
         return Deferred.fromCoroutine(worker.siblings.make(change))
+
+    async def rereading(self) -> Reload:
+        """The next of what a test has written."""
+        result = self.read.pop(0)
+        if isinstance(result, BadConfiguration):
+            raise result
+        return result
+
+    def reload(self, worker: PretendedWorker, result: Reload | BadConfiguration) -> Deferred[Made]:
+        """A client of *worker* wants what the file says now."""
+        assert worker.siblings is not None
+        self.read.append(result)
+        return Deferred.fromCoroutine(worker.siblings.reload())
 
     def served(self) -> list[Any]:
         """What each of the living serves."""
@@ -206,9 +227,12 @@ class ChangeTests(AgreementCase):
         answers: list[tuple[PretendedWorker, Deferred[Made]]] = []
         for _ in range(data.draw(st.integers(1, 20))):
             worker = data.draw(st.sampled_from(self.reactor.up))
-            step = data.draw(st.sampled_from(["ask", "ask", "receive", "deliver", "die", "time"]))
+            step = data.draw(st.sampled_from(STEPS))
             if step == "ask" and worker.siblings is not None:
                 answer = self.ask(worker, data.draw(changes))
+                answers.append((worker, answer.addErrback(lambda failure: None)))
+            elif step == "reload" and worker.siblings is not None:
+                answer = self.reload(worker, data.draw(reloads))
                 answers.append((worker, answer.addErrback(lambda failure: None)))
             elif step == "receive" and worker.to:
                 worker.receive(data.draw(st.integers(1, 400)))
@@ -223,6 +247,104 @@ class ChangeTests(AgreementCase):
         self.assertEqual(self.served(), [self.registry.catalog] * 3)
         for worker, answer in answers:
             self.assertTrue(worker.is_dead or answer.called)
+
+
+def configuration(*models: str) -> Reload:
+    """A file with these models."""
+    return Reload(Config(tuple(Backend(name, name, mock_response="hi") for name in models)))
+
+
+class ReloadTests(AgreementCase):
+    """The configuration is read once, for all."""
+
+    def test_one_for_all(self) -> None:
+        """A client of one is answered when all serve it, and learns what has changed."""
+        one, two, three = self.reactor.up
+        answer = self.reload(one, configuration("b", "z"))
+        one.deliver()
+        for worker in (one, two):
+            worker.receive()
+            worker.deliver()
+        one.receive()
+        self.assertNoResult(answer)
+        three.receive()
+        three.deliver()
+        one.receive()
+        made = self.successResultOf(answer)
+        self.assertEqual((made.differences.added, made.behind), (("b", "z"), 0))
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_registered_models_stay(self) -> None:
+        """In their place among the changes of others."""
+        self.ask(self.reactor.up[1], register("c"))
+        self.reload(self.reactor.up[0], configuration("a"))
+        self.reactor.pump()
+        self.ask(self.reactor.up[2], register("d"))
+        self.reactor.pump()
+        names = [backend.name for backend in self.registry.catalog.config.backends]
+        self.assertEqual(names, ["a", "c", "d"])
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_of_the_supervisors_own_accord(self) -> None:
+        """SIGHUP: nobody is answered, and one that does not confirm holds nobody up."""
+        self.read.append(configuration("a"))
+        made = self.agreement.reload()
+        for worker in self.reactor.up[:2]:
+            worker.receive()
+            worker.deliver()
+        self.assertNoResult(made)
+        self.reactor.advance(PATIENCE)
+        self.assertEqual(self.successResultOf(made).behind, 1)
+        self.reactor.pump()
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_a_bad_one(self) -> None:
+        """Whoever asked is told all that is wrong; nobody changes anything."""
+        before = self.served()
+        answer = self.reload(self.reactor.up[2], BadConfiguration(("x", "y"), 409))
+        self.reactor.pump()
+        error = self.failureResultOf(answer, BadConfiguration).value
+        self.assertEqual((error.problems, error.status), (("x", "y"), 409))
+        self.assertEqual(self.served(), before)
+
+    def test_the_one_that_asked_dies(self) -> None:
+        """Its successor, which has asked for something else, is not answered for it."""
+        one = self.reactor.up[0]
+        reading: Deferred[Reload] = Deferred()
+        self.agreement.rereading = lambda: reading
+        self.reload(one, configuration("a"))
+        self.reactor.pump()
+        one.die()
+        self.reactor.advance(1.0)
+        self.reactor.pump()
+        late = self.reactor.workers[-1]
+        self.agreement.rereading = self.rereading
+        answer = self.ask(late, register("c"))
+        reading.callback(configuration("b"))
+        late.receive()
+        self.assertNoResult(answer)
+        self.reactor.pump()
+        self.assertEqual(self.successResultOf(answer).registered.model, "c")
+        self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_one_that_starts_later(self) -> None:
+        """It begins with the newest, and knows the secrets from before."""
+        self.reload(self.reactor.up[0], configuration("z"))
+        self.reactor.pump()
+        self.reactor.up[1].die()
+        self.reactor.advance(1.0)
+        self.reactor.pump()
+        late = self.reactor.workers[-1].registry
+        self.assertEqual(late.catalog.config, self.registry.catalog.config)
+        self.assertEqual(late.secrets(), self.registry.secrets())
+
+    def test_a_bug(self) -> None:
+        """It is logged, and whoever asked does not wait for ever."""
+        answer = Deferred.fromCoroutine(self.reactor.up[0].siblings.reload())
+        self.reactor.pump()
+        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+        self.reactor.advance(PATIENCE_OF_READING)
+        self.failureResultOf(answer, Overloaded)
 
 
 class KeepingTests(AgreementCase):

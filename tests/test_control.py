@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core.backend import Backend
-from yallmp.core.changes import Change, Register, Remove
+from yallmp.core.changes import Change, Register, Reload, Remove
 from yallmp.core.control import (
     Ask,
     Confirm,
@@ -21,11 +21,14 @@ from yallmp.core.control import (
     Message,
     Order,
     Ordered,
+    Refused,
+    Reread,
     Settled,
     decoded,
     encoded,
     size_of,
 )
+from yallmp.core.differences import Differences
 from yallmp.core.registration import parse_registration
 from yallmp.core.settings import Access, Config, Key
 from yallmp.core.shares import Share
@@ -33,6 +36,11 @@ from yallmp.core.shares import Share
 SECRET = "backend-key-0123456789"
 numbers = st.integers(0, 2**40)
 models = st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists))
+names = st.lists(st.text()).map(tuple)
+told = st.builds(Differences, names, names, names, names, names, names, names)
+reloads = st.builds(
+    Reload, st.builds(Config, drain_timeout=st.floats(0, 9), persist=st.none() | st.text())
+)
 changes: st.SearchStrategy[Change] = st.builds(Register, models) | st.builds(Remove, st.text())
 messages: st.SearchStrategy[Message] = st.one_of(
     st.just(Here()),
@@ -41,8 +49,10 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.just(Hurry()),
     st.builds(Ask, numbers, changes),
     st.builds(Confirm, numbers),
-    st.builds(Ordered, numbers, changes, st.none() | numbers),
-    st.builds(Settled, numbers, st.none() | st.text(), numbers),
+    st.builds(Reread, numbers),
+    st.builds(Ordered, numbers, changes | reloads, st.none() | numbers),
+    st.builds(Settled, numbers, st.none() | st.text(), numbers, told),
+    st.builds(Refused, numbers, names, numbers),
 )
 
 
@@ -65,6 +75,11 @@ class MessageTests(SynchronousTestCase):
         line = encoded(message)
         self.assertTrue(line.isascii())
         self.assertEqual(line.count(b"\n"), 1)
+
+    def test_a_worker_sends_no_configuration(self) -> None:
+        """What only a supervisor may say is not unpickled when a worker says it."""
+        said = encoded(Ordered(1, Reload(Config()))).replace(b'"Ordered"', b'"Ask"')
+        self.assertRaises(KeyError, list, Decoder().feed(said))
 
     def test_keys_are_not_shown(self) -> None:
         """What is logged of a message by accident has no secret in it."""

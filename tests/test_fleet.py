@@ -27,6 +27,7 @@ from yallmp.core.control import Order
 from yallmp.core.settings import Config, Logging, Server
 from yallmp.core.shares import Share
 from yallmp.daemonlog import Output
+from yallmp.source import Source
 from yallmp.worker import read_order
 
 REGISTERED = {"model_name": "kept", "litellm_params": {"api_base": "https://h.example/v1"}}
@@ -50,7 +51,8 @@ class FleetCase(SynchronousTestCase):
 
     def make(self, output: Output = Output("-"), **settings: Any) -> Any:  # noqa: B008
         """The supervisor for the configuration with other *settings*."""
-        service = fleet.makeService(evolve(self.config, **settings), output, self.reactor)
+        config, source = evolve(self.config, **settings), Source("config.yaml")
+        service = fleet.makeService(config, output, self.reactor, source=source)
         self.addCleanup(service._port.close)
         return service
 

@@ -38,7 +38,7 @@ LAYERS: list[list[str]] = [
     [
         "core.access", "core.answerhead", "core.asked", "core.breaker", "core.call", "core.catalog",
         "core.changes", "core.control",
-        "core.curl",
+        "core.curl", "core.differences",
         "core.failures", "core.framing", "core.gate", "core.headers", "core.hops", "core.inflate",
         "core.inspector",
         "core.jsonbody",
@@ -63,7 +63,7 @@ LAYERS: list[list[str]] = [
         "punctual", "reactors", "record_files", "recorder", "recorder_child", "recorder_process",
         "refusing", "report",
         "shortcuts", "siblings",
-        "signals", "site", "slots",
+        "reloads", "signals", "site", "slots",
         "sweep", "systemd", "transports", "upstream", "wires", "worker_process",
     ],
     # One request.
@@ -75,7 +75,10 @@ LAYERS: list[list[str]] = [
     # What is served.
     ["admin", "api", "front", "persistence"],
     # The process and its commands.
-    ["agreement", "check", "daemon", "drill", "drill.*", "duty", "files", "replay", "supervisor"],
+    [
+        "agreement", "check", "daemon", "drill", "drill.*", "duty", "files", "replay",
+        "rereading", "source", "supervisor",
+    ],
     ["fleet", "tap"],
     ["drilling"],
     ["options", "worker"],

@@ -16,7 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from yallmp import __main__ as commands
 from yallmp import __version__
 from yallmp.core.settings import Config, Server
-from yallmp.options import Flags, Options
+from yallmp.options import Options
+from yallmp.source import Flags
 
 ROOT = Path(__file__).parent.parent
 GOOD = """\

@@ -31,27 +31,27 @@ class OrderingTests(SynchronousTestCase):
         self.ordering.confirm(2, number)
         self.settled()
         self.ordering.confirm(3, number)
-        self.settled(Settlement(1, 7, "disk full", 0))
+        self.settled(Settlement(1, 1, 7, "disk full", 0))
 
     def test_alone(self) -> None:
         """A change that nobody else has to make is settled at once."""
         ordering = Ordering()
         ordering.join(1)
         ordering.order(1, 7)
-        self.assertEqual(ordering.settled(), [Settlement(1, 7, None, 0)])
+        self.assertEqual(ordering.settled(), [Settlement(1, 1, 7, None, 0)])
 
     def test_one_that_does_not_confirm(self) -> None:
         """It is counted."""
         number = self.ordering.order(1, 7)
         self.ordering.confirm(2, number)
         self.ordering.give_up(number)
-        self.settled(Settlement(1, 7, None, 1))
+        self.settled(Settlement(1, 1, 7, None, 1))
 
     def test_too_late(self) -> None:
         """A change that is settled can be confirmed and given up all the same."""
         number = self.ordering.order(1, 7)
         self.ordering.give_up(number)
-        self.settled(Settlement(1, 7, None, 2))
+        self.settled(Settlement(1, 1, 7, None, 2))
         self.ordering.confirm(2, number)
         self.ordering.give_up(number)
         self.settled()
@@ -61,7 +61,7 @@ class OrderingTests(SynchronousTestCase):
         number = self.ordering.order(1, 7)
         self.ordering.confirm(2, number)
         self.ordering.leave(3)
-        self.settled(Settlement(1, 7, None, 0))
+        self.settled(Settlement(1, 1, 7, None, 0))
 
     def test_the_one_that_asked_dies(self) -> None:
         """Nobody is told: its successor has not asked."""
@@ -77,4 +77,4 @@ class OrderingTests(SynchronousTestCase):
         number = self.ordering.order(1, 7)
         self.ordering.join(3)
         self.ordering.confirm(2, number)
-        self.settled(Settlement(1, 7, None, 0))
+        self.settled(Settlement(1, 1, 7, None, 0))

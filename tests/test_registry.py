@@ -253,6 +253,32 @@ class RegistrationTests(SynchronousTestCase):
         self.registry.replace(config("a"))
         self.assertRaises(ModelNotFound, self.registry.catalog.find, "c")
 
+    def test_models_that_were_kept_elsewhere(self) -> None:
+        """A file of kept models that is named now adds those that are not known."""
+        self.register("c", "a")
+        kept = Registration((backend("c", registered=True, weight=9),), ("z",))
+        other = Registration((backend("d", registered=True),))
+        named = Registration((backend("a", registered=True),))
+        self.registry.replace(config("a"), (kept, other, named))
+        self.assertEqual(self.registry.catalog.fallbacks("c"), ("a",))
+        names = {each.model_name for each in self.registry.registrations}
+        self.assertEqual(names, {"c", "d"})
+
+    def test_who_was_there_has_come_earlier(self) -> None:
+        """A reload does not make a model younger, whatever else is said of it."""
+        registry = Registry(Config((backend("a", created=5), backend("b", created=5))))
+        registry.replace(Config((backend("a", created=9, weight=2), backend("c", created=9))))
+        self.assertEqual([b.created for b in registry.catalog.config.backends], [5, 9])
+
+    def test_those_who_watch(self) -> None:
+        """They hear of each change, when it is in force."""
+        heard: list[bool] = []
+        self.registry.watch(lambda new: heard.append(new is self.registry.catalog.config))
+        self.registry.replace(config("a"))
+        self.register("c")
+        self.registry.remove("c")
+        self.assertEqual(heard, [True] * 3)
+
     def test_the_listener_stays(self) -> None:
         """A reload does not move the listener, so what is in force says where it is."""
         self.registry.replace(Config(server=Server("0.0.0.0")))
@@ -333,6 +359,16 @@ class SecretTests(SynchronousTestCase):
         registry = Registry(Config((backend("a", api_key="old"),)))
         registry.register(Registration((backend("a", api_key="new"),)))
         self.assertEqual(registry.secrets(), {"old", "new"})
+
+    def test_another_registry_knows_them_too(self) -> None:
+        """A worker that starts later masks what those before it do."""
+        registry = Registry(Config((backend("a", api_key="old"),)))
+        registry.replace(Config((backend("a", api_key="new"),)))
+        config_ = registry.catalog.config
+        other = Registry.like(config_, registry.registrations, registry.retired)
+        self.assertEqual(other.secrets(), {"old", "new"})
+        other.replace(Config((backend("a", api_key="newer"),)))
+        self.assertEqual(other.retired, ("old", "new"))
 
     def test_retired_secrets_are_bounded(self) -> None:
         """The latest thousand are kept, those in force always."""

@@ -34,6 +34,7 @@ from yallmp.core.settings import Config, Logging, Server
 from yallmp.daemonlog import LogFileError, Output
 from yallmp.listening import ListeningError
 from yallmp.recorder import RecorderError
+from yallmp.source import Source
 from yallmp.tap import CANNOT_START, makeService
 
 MOCK = Backend("demo", "demo", mock_response="hello")
@@ -52,7 +53,8 @@ class ServiceTests(SynchronousTestCase):
 
     def make(self, **settings: Any) -> IService:
         """The service for the configuration with other *settings*."""
-        return makeService(evolve(self.config, **settings), Output(None), self.reactor)
+        config = evolve(self.config, **settings)
+        return makeService(config, Output(None), self.reactor, source=Source("config.yaml"))
 
     def test_a_service(self) -> None:
         """It is one, and nothing of it runs yet: twistd starts it after it has forked."""

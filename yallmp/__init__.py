@@ -18,7 +18,8 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.daemon`: what starts before what, and how it stops
 - :mod:`yallmp.supervisor`: several of them, kept running; :mod:`yallmp.agreement`: what all of
   them are told; :mod:`yallmp.duty`: what one does when it is told to
-- :mod:`yallmp.files`: the configuration, ``.env``, keys, certificates
+- :mod:`yallmp.files`: the configuration, ``.env``, keys, certificates; :mod:`yallmp.source`:
+  with the command line; :mod:`yallmp.rereading`: while the proxy runs
 - :mod:`yallmp.check`: what a configuration means
 - :mod:`yallmp.replay`: sends a logged request again
 - :mod:`yallmp.drill`: rehearses failover, a package with a map of its own
@@ -29,6 +30,7 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.api`: ``/v1/…`` and health, in Klein
 - :mod:`yallmp.admin`: ``/admin/…``, in Klein
 - :mod:`yallmp.persistence`: keeps registered models over restarts
+- :mod:`yallmp.reloads`: one at a time, whoever asks
 
 **One request:**
 
@@ -67,7 +69,8 @@ imports from its own layer or one further down in this list, never upwards
 - other workers: :mod:`yallmp.worker_process` (one, seen from the supervisor),
   :mod:`yallmp.siblings` (all of them, seen from one)
 - :mod:`yallmp.daemonlog`: the daemon's own log; :mod:`yallmp.logged` (services that write it)
-- :mod:`yallmp.signals`: what SIGTERM and SIGINT mean; :mod:`yallmp.systemd`: what systemd is told
+- :mod:`yallmp.signals`: what SIGTERM, SIGINT and SIGHUP mean; :mod:`yallmp.systemd`: what
+  systemd is told
 - :mod:`yallmp.descriptors`: how many connections and files may be open
 - :mod:`yallmp.garbage`: when Python's garbage collector runs
 - :mod:`yallmp.lightreactor` and :mod:`yallmp.transports` (Linux only): the reactor that all of it
@@ -105,7 +108,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`
 - what is configured: :mod:`yallmp.core.settings` and :mod:`yallmp.core.backend` (the values),
   :mod:`yallmp.core.catalog` (names), :mod:`yallmp.core.registry` (what is in force now),
-  :mod:`yallmp.core.registration`, :mod:`yallmp.core.changes` (a model comes, or goes)
+  :mod:`yallmp.core.registration`, :mod:`yallmp.core.changes` (a model comes, or goes, or all
+  is read anew), :mod:`yallmp.core.differences`
 - several workers: :mod:`yallmp.core.control` (what they are told), :mod:`yallmp.core.ordering`
   (of changes), :mod:`yallmp.core.shares` (of limits)
 - reading the file: :mod:`yallmp.core.config`, a package with a map of its own

@@ -24,6 +24,7 @@ from yallmp.answers import prepared_error, send_error, send_json
 from yallmp.core.access import admit_admin, listens_on_loopback
 from yallmp.core.backend import Backend
 from yallmp.core.changes import Made, Register, Remove
+from yallmp.core.differences import Differences
 from yallmp.core.errors import (
     DuplicateKey,
     InvalidJSON,
@@ -125,6 +126,15 @@ class AdminAPI:
         answer = {"status": "ok", "model": name}
         send_json(request, {**answer, "warnings": warnings} if warnings else answer)
 
+    @app.route("/admin/reload", methods=["POST"])
+    @checked
+    async def reload(self, request: ProxyRequest) -> None:
+        """Read the configuration again, and put it in force if all of it is good."""
+        made = await self.changes.reload()
+        answer = reload_answer(made.differences)
+        answer["warnings"] += _warnings(made)
+        send_json(request, answer)
+
     def _shown(self, backend: Backend) -> dict[str, Any]:
         fallbacks = in_force(self.registry.catalog.config.fallbacks, backend.model_name)
         return {
@@ -184,6 +194,22 @@ class AdminAPI:
         send_error(request, ProxyError("The proxy failed; its log says why."))
 
 
+def reload_answer(told: Differences) -> dict[str, Any]:
+    """What a reload has changed, what it could not, and what is to be read about it."""
+    return {
+        "status": "ok",
+        "backends": {
+            "added": list(told.added),
+            "removed": list(told.removed),
+            "changed": list(told.changed),
+        },
+        "settings": list(told.settings),
+        "restart": list(told.restart),
+        "warnings": list(told.warnings),
+        "notes": list(told.notes),
+    }
+
+
 def _warnings(made: Made) -> Iterator[str]:
     """What whoever asked for a change should know of it, though it is in force."""
     if made.unkept is not None:
@@ -195,7 +221,7 @@ def _warnings(made: Made) -> Iterator[str]:
 def _no_such(error: BaseException | None, request: ProxyRequest) -> ProxyError:
     methods = getattr(error, "valid_methods", None)
     if not methods:
-        return NotFound("There is nothing at this path; see /admin/models.")
+        return NotFound("There is nothing at this path; see /admin/models and /admin/reload.")
     allowed = ", ".join(sorted(methods))
     return MethodNotAllowed(
         f"{request.method.decode('latin-1')} is not a method of this path; {allowed} are.",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define
@@ -28,7 +28,7 @@ from yallmp.descriptors import room
 from yallmp.forwarding import Forwarding
 from yallmp.listening import CannotListen, refusal
 from yallmp.logged import LoggedService
-from yallmp.signals import Ending
+from yallmp.signals import Ending, Hangup
 from yallmp.site import ProxySite
 from yallmp.systemd import Herald
 from yallmp.wires import Wires
@@ -60,6 +60,7 @@ class Daemon(LoggedService):
     :param log_observer: writes the daemon's log in place of twistd's own observer.
     :param name: what it calls itself when it listens.
     :param is_ended_by_signals: whether it is; a worker is ended by its supervisor.
+    :param reload: reads the configuration again when SIGHUP comes; ``None`` leaves it alone.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Daemon(LoggedService):
         log_observer: ILogObserver | None = None,
         name: str = f"yallmp {__version__}",
         is_ended_by_signals: bool = True,
+        reload: Callable[[], object] | None = None,
     ) -> None:
         super().__init__(sayings, log_observer)
         self._reactor = reactor
@@ -92,12 +94,15 @@ class Daemon(LoggedService):
         self._deaf: str | None = None
         self._called = name
         self._ending = Ending(reactor, self.hurry, draining) if is_ended_by_signals else None
+        self._hangup = Hangup(reactor, reload) if reload is not None else None
         self._patience = math.inf
         self._under_way: Deferred[None] = succeed(None)
 
     def privilegedStartService(self) -> None:
         """Bind, while a port below 1024 may still be bound."""
         os.umask(0o077)
+        if self._hangup is not None:
+            self._hangup.listen()
         port: Deferred[IListeningPort] = self._endpoint.listen(self._site)
         self._port = port.addErrback(self._cannot_listen)
         if self._deaf is not None:

@@ -19,7 +19,7 @@ from twisted.internet import reactor as real_reactor
 from twisted.logger import Logger
 
 from yallmp.agreement import Agreement
-from yallmp.certificates import CertificateError, check_certificates
+from yallmp.certificates import CertificateError
 from yallmp.core.config.findings import ConfigError
 from yallmp.core.maskers import Maskers
 from yallmp.core.registry import Registry, dated
@@ -27,7 +27,9 @@ from yallmp.core.settings import Config
 from yallmp.daemonlog import LogFileError, Output, observer_of
 from yallmp.listening import ListeningError, SharedPort
 from yallmp.persistence import Persistence
-from yallmp.recorder import RecorderError, check_directory
+from yallmp.recorder import RecorderError
+from yallmp.rereading import Rereading, check
+from yallmp.source import Source
 from yallmp.supervisor import Supervisor
 from yallmp.systemd import herald_of
 from yallmp.worker_process import Command
@@ -39,34 +41,37 @@ _log = Logger(namespace="yallmp.worker")
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from yallmp.worker import main; main()"
 
 
-def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> IService:
+def makeService(
+    config: Config, output: Output, reactor: Any = real_reactor, *, source: Source
+) -> IService:
     """
     The supervisor of the workers for *config*.
 
     :param output: where the daemon's own log goes.
+    :param source: where *config* came from, for reloads.
     :raises CertificateError: an ``ssl_ca_file`` is of no use.
     :raises RecorderError: records cannot be written.
     :raises ListeningError: the address is taken, not ours, or nothing to share.
     :raises LogFileError: the daemon's own log cannot be written.
     :raises ConfigError: the models that were kept cannot be used.
     """
-    check_certificates(config.backends)
-    check_directory(config.logging.directory)
+    check(config)
     port = SharedPort.of(config.server)
     registry = Registry(dated(config, int(time.time())))
     persistence = Persistence(registry)
     persistence.restore()
+    masker = Maskers(registry.secrets)
     outfile = output.outfile()
     return Supervisor(
         reactor,
         port,
         config.server.workers,
         command_of(output),
-        Agreement(reactor, persistence),
+        Agreement(reactor, persistence, Rereading(source, reactor, time.time, masker)),
         herald_of(os.environ, reactor),
         Passage(outfile).write if outfile is not None else relayed,
         [(notice.level, notice.text) for notice in config.notices],
-        observer_of(outfile, config.logging, Maskers(registry.secrets)),
+        observer_of(outfile, config.logging, masker),
     )
 
 

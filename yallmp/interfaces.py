@@ -61,6 +61,14 @@ class IChanges(Interface):
         :raises ProxyError: it cannot be made, or nobody knows whether it was.
         """
 
+    async def reload() -> Made:
+        """
+        Read the configuration again and put it in force, whole or not at all.
+
+        :raises BadConfiguration: it cannot be used, and nothing is changed.
+        :raises ProxyError: nobody knows what became of it.
+        """
+
 
 class IApiType(Interface):
     """

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 from twisted.application.service import IService
 from twisted.python import usage
 
@@ -24,6 +24,7 @@ from yallmp.core.config.listenkinds import MAX_WORKERS, worker_count
 from yallmp.core.settings import Config
 from yallmp.daemonlog import Output
 from yallmp.reactors import install_reactor
+from yallmp.source import Flags, Source, counted
 
 SYNOPSIS = """\
 Usage: yallmp [options]                          in the foreground
@@ -44,52 +45,6 @@ Examples:
   yallmp --port 9000 --log-dir /tmp/yallmp
       For once on another port, with its logs elsewhere.
 """
-
-
-@frozen
-class Flags:
-    """What the command line says in place of the file; ``None`` where it says nothing."""
-
-    port: int | None = None
-    host: str | None = None
-    log_dir: str | None = None
-    workers: int | None = None
-
-    def over(self, config: Config) -> Config:
-        """*config* with these flags in force."""
-        return evolve(config, server=self._server(config), logging=self._logging(config))
-
-    def _server(self, config: Config) -> Any:
-        given = {"host": self.host, "port": self.port}
-        changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        server = evolve(config.server, **changes, listen=None) if changes else config.server
-        return server if self.workers is None else evolve(server, workers=self.workers)
-
-    def _logging(self, config: Config) -> Any:
-        if self.log_dir is None:
-            return config.logging
-        return evolve(config.logging, directory=self.log_dir)
-
-
-@frozen
-class Source:
-    """
-    Where a configuration comes from: a file, and the flags that beat it.
-
-    A reload reads the same source again.
-    """
-
-    path: str
-    flags: Flags = Flags()
-    environ: Mapping[str, str] = field(factory=dict, repr=False)
-
-    def load(self) -> Config:
-        """
-        The configuration as it is now.
-
-        :raises ConfigError: with all its problems.
-        """
-        return self.flags.over(files.load(self.path, self.environ))
 
 
 def port_number(text: str) -> int:
@@ -187,32 +142,25 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> IService:
     """The service that twistd runs: the proxy itself, or what supervises several of them."""
-    server = options.config.server
-    server = evolve(server, workers=server.workers or cores())
-    config = evolve(options.config, server=server)
-    make = _alone if server.workers == 1 else _supervisor
-    return make(config, Output.of(options.parent or {}))
+    config = counted(options.config)
+    make = _alone if config.server.workers == 1 else _supervisor
+    return make(config, Output.of(options.parent or {}), options.source)
 
 
-def cores() -> int:
-    """How many cores this process may use; one where there cannot be several workers."""
-    return len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else 1
-
-
-def _alone(config: Config, output: Output) -> IService:
+def _alone(config: Config, output: Output, source: Source) -> IService:
     from yallmp import tap  # noqa: PLC0415 - it loads the reactor, which twistd may yet choose
 
     try:
-        return tap.makeService(config, output)
+        return tap.makeService(config, output, source=source)
     except tap.CANNOT_START as error:
         _cannot_start(error)
 
 
-def _supervisor(config: Config, output: Output) -> IService:
+def _supervisor(config: Config, output: Output, source: Source) -> IService:
     from yallmp import fleet  # noqa: PLC0415 - it does, too, and tap would be too much
 
     try:
-        return fleet.makeService(config, output)
+        return fleet.makeService(config, output, source=source)
     except fleet.CANNOT_START as error:
         _cannot_start(error)
 

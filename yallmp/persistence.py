@@ -14,18 +14,20 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from yallmp.core.changes import Change, Made, make, read, written
+from yallmp.core.changes import Change, Made, Reload, made_of, make, read, written
 from yallmp.core.config.findings import ConfigError, Problem
-from yallmp.core.errors import RequestFault
+from yallmp.core.errors import Conflict, RequestFault
 from yallmp.core.registry import Registration, Registry
 from yallmp.core.settings import Access
 from yallmp.interfaces import IChanges
+from yallmp.reloads import Repeated, tell
 
 VERSION = 1
 _log = Logger()
@@ -71,12 +73,30 @@ class Persistence:
         return None
 
 
+async def nothing_to_read() -> Reload:
+    """
+    Stands where a configuration did not come from a file.
+
+    :raises Conflict: always.
+    """
+    raise Conflict("This configuration did not come from a file that could be read again.")
+
+
 @implementer(IChanges)
 @define(eq=False)
 class Alone:
-    """Changes where no other worker has to make them."""
+    """
+    Changes where no other worker has to make them.
+
+    :ivar rereading: reads the configuration again.
+    """
 
     persistence: Persistence
+    rereading: Callable[[], Awaitable[Reload]] = nothing_to_read
+    _reloads: Repeated = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reloads = Repeated(self._reload)
 
     @classmethod
     def of(cls, registry: Registry) -> Alone:
@@ -85,8 +105,17 @@ class Alone:
 
     async def make(self, change: Change) -> Made:
         """See :class:`IChanges`."""
-        registered = make(self.persistence.registry, change)
-        return Made(registered, unkept=self.persistence.save_or_say())
+        made = make(self.persistence.registry, change)
+        return made_of(made, self.persistence.save_or_say())
+
+    async def reload(self) -> Made:
+        """See :class:`IChanges`."""
+        return await self._reloads()
+
+    async def _reload(self) -> Made:
+        made = await self.make(await self.rereading())
+        tell(made)
+        return made
 
 
 def encoded(registrations: tuple[Registration, ...]) -> bytes:

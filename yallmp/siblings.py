@@ -8,6 +8,7 @@ others have made it.  (:mod:`yallmp.core.control` has the messages.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NoReturn
 from typing import Protocol as TypingProtocol
 
@@ -18,7 +19,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from yallmp.core.changes import Change, Made, make
+from yallmp.core.changes import Change, Made, made_of, make
 from yallmp.core.control import (
     Ask,
     Confirm,
@@ -29,15 +30,20 @@ from yallmp.core.control import (
     Hurry,
     Message,
     Ordered,
+    Refused,
+    Reread,
     Settled,
     encoded,
 )
-from yallmp.core.errors import Overloaded, ProxyError
+from yallmp.core.differences import Differences
+from yallmp.core.errors import BadConfiguration, Overloaded, ProxyError
 from yallmp.core.registry import Registered, Registry
 from yallmp.interfaces import IChanges
 
-#: Beyond this nobody knows what became of a change, in seconds.
+#: Beyond this nobody knows what became of a change, in seconds; and of a configuration that
+#: has to be read first, after another that is being read.
 PATIENCE = 10.0
+PATIENCE_OF_READING = 70.0
 
 
 class Obedient(TypingProtocol):
@@ -63,14 +69,17 @@ class Asked:
     """
 
     settled: Deferred[Made]
-    made: Registered | ProxyError | None = None
+    made: Registered | Differences | ProxyError | None = None
 
-    def tell(self, message: Settled) -> None:
+    def tell(self, message: Settled | Refused) -> None:
         """It is settled."""
-        if isinstance(self.made, ProxyError):
+        if isinstance(message, Refused):
+            self.settled.errback(BadConfiguration(message.problems, message.status))
+        elif isinstance(self.made, ProxyError):
             self.settled.errback(self.made)
         else:
-            self.settled.callback(Made(self.made, message.unkept, message.behind))
+            came = self.made or message.differences
+            self.settled.callback(made_of(came, message.unkept, message.behind))
 
 
 @implementer(IChanges)
@@ -91,12 +100,20 @@ class Siblings(Protocol):
 
     async def make(self, change: Change) -> Made:
         """See :class:`IChanges`."""
+        return await self._asked_for(lambda ask: Ask(ask, change), PATIENCE)
+
+    async def reload(self) -> Made:
+        """See :class:`IChanges`."""
+        return await self._asked_for(Reread, PATIENCE_OF_READING)
+
+    async def _asked_for(self, message: Callable[[int], Message], patience: float) -> Made:
+        """What becomes of what *message* asks for."""
         self._last = ask = self._last + 1
         settled: Deferred[Made] = Deferred(lambda _: None)
         self._asked[ask] = Asked(settled)
-        self._say(Ask(ask, change))
+        self._say(message(ask))
         try:
-            return await settled.addTimeout(PATIENCE, self.clock, _unknown)
+            return await settled.addTimeout(patience, self.clock, _unknown)
         finally:
             self._asked.pop(ask, None)
 
@@ -116,8 +133,9 @@ class Siblings(Protocol):
     def _hear(self, message: Message) -> None:
         if isinstance(message, Ordered):
             self._make(message)
-        elif isinstance(message, Settled) and message.ask in self._asked:
-            self._asked.pop(message.ask).tell(message)
+        elif isinstance(message, (Settled, Refused)):
+            if message.ask in self._asked:
+                self._asked.pop(message.ask).tell(message)
         elif isinstance(message, Go):
             self.duty.go()
         elif isinstance(message, Drain):
@@ -126,7 +144,7 @@ class Siblings(Protocol):
             self.duty.hurry()
 
     def _make(self, ordered: Ordered) -> None:
-        made: Registered | ProxyError | None
+        made: Registered | Differences | ProxyError | None
         try:
             made = make(self.registry, ordered.change)
         except ProxyError as error:

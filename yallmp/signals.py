@@ -1,5 +1,6 @@
 """
-The signals that end the process: a first one lets it finish, a second does not wait.
+What signals mean: SIGTERM and SIGINT end the process (a first one lets it finish, a second
+does not wait), SIGHUP has it read its configuration again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,27 @@ class Ending:
         again = self._seen or self.ending()
         self._seen += 1
         self.reactor.callFromThread(self.hurry if again else self.reactor.stop)
+
+
+@define(eq=False)
+class Hangup:
+    """
+    SIGHUP.
+
+    :ivar reactor: provides IReactorFromThreads.
+    :ivar reload: what it means.
+    """
+
+    reactor: Any
+    reload: Callable[[], object]
+
+    def listen(self) -> None:
+        """From now on it means that; one that comes before the reactor runs is kept for it."""
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, self._signalled)
+
+    def _signalled(self, number: int, frame: object) -> None:
+        self.reactor.callFromThread(self.reload)
 
 
 def ignore() -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -26,7 +27,8 @@ from yallmp.core.control import Drain, Here, Hurry, Message
 from yallmp.descriptors import raised
 from yallmp.listening import CannotListen, ListeningError, SharedPort
 from yallmp.logged import LoggedService
-from yallmp.signals import Ending
+from yallmp.reloads import ask_in_passing
+from yallmp.signals import Ending, Hangup
 from yallmp.systemd import Herald
 from yallmp.worker_process import Command, Listener, WorkerProcess
 
@@ -71,6 +73,7 @@ class Supervisor(LoggedService):
         self._starting: set[int] = set(range(1, count + 1))
         self._listener = Listener(agreement.order, self._heard, self._gone, logged)
         self._ending = Ending(reactor, self._hurry, lambda: self._stopped is not None)
+        self._hangup = Hangup(reactor, partial(ask_in_passing, agreement.reload))
         self._stopped: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
 
@@ -81,6 +84,7 @@ class Supervisor(LoggedService):
     def privilegedStartService(self) -> None:
         """Bind, while a port below 1024 may still be bound."""
         os.umask(0o077)
+        self._hangup.listen()
         try:
             sockets = self._port.open(self._count)
         except ListeningError as error:

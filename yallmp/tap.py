@@ -9,6 +9,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -23,7 +24,7 @@ from yallmp.accessline import AccessLine
 from yallmp.admin import AdminAPI
 from yallmp.api import API
 from yallmp.arrivals import Arrivals, Ids
-from yallmp.certificates import CertificateError, Contexts, check_certificates
+from yallmp.certificates import CertificateError, Contexts
 from yallmp.core.addresses import refusal
 from yallmp.core.backend import Backend
 from yallmp.core.config.findings import ConfigError
@@ -50,11 +51,14 @@ from yallmp.mock import MockAgent
 from yallmp.names import Names, ResolvingReactor
 from yallmp.observers import Ledger, Line, Silent, telling
 from yallmp.persistence import Alone, Persistence
-from yallmp.recorder import Recorder, RecorderError, check_directory
+from yallmp.recorder import Recorder, RecorderError
+from yallmp.reloads import ask_in_passing
+from yallmp.rereading import Rereading, check
 from yallmp.shortcuts import Shortcuts
 from yallmp.siblings import Siblings
 from yallmp.site import ProxySite
 from yallmp.slots import Slots
+from yallmp.source import Source
 from yallmp.stories import Desk
 from yallmp.systemd import Herald, herald_of, silent
 from yallmp.tools import Tools
@@ -90,6 +94,7 @@ def wired(
     changes_of: Callable[[Registry], Any] = Alone.of,
     share: Share = WHOLE,
     registrations: Sequence[Registration] = (),
+    retired: Sequence[str] = (),
 ) -> Parts:
     """
     The parts for *config*, wired; nothing here knows the real world.
@@ -97,8 +102,9 @@ def wired(
     :param changes_of: makes an :class:`yallmp.interfaces.IChanges` of the registry.
     :param share: which of several workers this process is.
     :param registrations: what of *config* was registered at run time.
+    :param retired: the secrets from before *config*.
     """
-    registry = Registry.like(dated(config, int(wall())), registrations)
+    registry = Registry.like(dated(config, int(wall())), registrations, retired)
     draining = Draining()
 
     def refused(address: str) -> str | None:
@@ -150,22 +156,26 @@ def _agents(wires: Wires, wall: Callable[[], float]) -> AgentFor:
     return agent_for
 
 
-def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> IService:
+def makeService(
+    config: Config, output: Output, reactor: Any = real_reactor, *, source: Source
+) -> IService:
     """
     The daemon for *config*.
 
     :param output: where the daemon's own log goes.
+    :param source: where *config* came from, for reloads.
     :raises CertificateError: an ``ssl_ca_file`` is of no use.
     :raises RecorderError: records cannot be written.
     :raises ListeningError: the address is taken, or not ours.
     :raises LogFileError: the daemon's own log cannot be written.
     :raises ConfigError: the models that were kept cannot be used.
     """
-    check_certificates(config.backends)
-    check_directory(config.logging.directory)
+    check(config)
     check_listening(config.server)
     served = _served(config, output, reactor)
-    Persistence(served.parts.registry).restore()
+    registry, changes = served.parts.registry, served.parts.changes
+    Persistence(registry).restore()
+    changes.rereading = Rereading(source, reactor, time.time, Maskers(registry.secrets))
     return _daemon(
         served,
         reactor,
@@ -173,6 +183,7 @@ def makeService(config: Config, output: Output, reactor: Any = real_reactor) -> 
         herald_of(os.environ, reactor),
         sayings=[(notice.level, notice.text) for notice in config.notices],
         log_observer=served.daemon_log,
+        reload=partial(ask_in_passing, changes.reload),
     )
 
 
@@ -186,6 +197,7 @@ def work(order: Order, reactor: Any = real_reactor) -> None:
         changes_of=lambda registry: Siblings(registry, reactor),
         share=share,
         registrations=order.registrations,
+        retired=order.retired,
     )
     globalLogBeginner.beginLoggingTo([served.daemon_log] if served.daemon_log else [])
     daemon = _daemon(

@@ -13,10 +13,11 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from yallmp.core.differences import Differences
 from yallmp.core.errors import RequestFault
 from yallmp.core.registration import parse_registration
 from yallmp.core.registry import Registered, Registration, Registry
-from yallmp.core.settings import Access
+from yallmp.core.settings import Access, Config
 
 
 @frozen
@@ -42,8 +43,20 @@ class Remove:
     name: str
 
 
-#: A reload would be a third kind: a whole configuration, in the same order as the others.
-Change = Register | Remove
+@frozen
+class Reload:
+    """
+    Serve what a configuration says, which was read anew.
+
+    :ivar config: as it was read.
+    :ivar kept: the models that ``admin.persist`` has, for those that are not known yet.
+    """
+
+    config: Config = field(repr=False)
+    kept: tuple[Registration, ...] = field(default=(), repr=False)
+
+
+Change = Register | Remove | Reload
 
 
 @frozen
@@ -54,19 +67,30 @@ class Made:
     :ivar registered: of a registration.
     :ivar unkept: why it will be gone after a restart; ``None`` if it will not.
     :ivar behind: how many other workers did not confirm it in time.
+    :ivar differences: of a reload.
     """
 
     registered: Registered | None
     unkept: str | None = None
     behind: int = 0
+    differences: Differences = field(factory=Differences)
 
 
-def make(registry: Registry, change: Change) -> Registered | None:
+def made_of(came: Registered | Differences | None, unkept: str | None, behind: int = 0) -> Made:
+    """What a change came to that *came* out of :func:`make`."""
+    if isinstance(came, Differences):
+        return Made(None, unkept, behind, came)
+    return Made(came, unkept, behind)
+
+
+def make(registry: Registry, change: Change) -> Registered | Differences | None:
     """
-    Make *change* in *registry*; what a registration came to.
+    Make *change* in *registry*; what a registration or a reload came to.
 
     :raises ProxyError: it cannot be made, here or in any registry that is like this one.
     """
+    if isinstance(change, Reload):
+        return registry.replace(change.config, change.kept)
     if isinstance(change, Remove):
         registry.remove(change.name)
         return None

@@ -8,6 +8,7 @@ Of the worker:
 
 - ``Here``: it is ready to serve
 - ``Ask``: a client wants a change; ``ask`` is the worker's own number for it
+- ``Reread``: a client wants the configuration to be read again
 - ``Confirm``: the change with this number is made
 
 Of the supervisor:
@@ -15,6 +16,7 @@ Of the supervisor:
 - ``Go``: serve
 - ``Ordered``: make this change; ``ask`` is set if it is the worker's own
 - ``Settled``: a change of the worker's own is made by all; ``behind`` have not said so yet
+- ``Refused``: the configuration that the worker wanted to be read cannot be used
 - ``Drain``: end, when what is under way is over
 - ``Hurry``: end now
 
@@ -26,12 +28,14 @@ from __future__ import annotations
 
 import json
 import pickle
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import Any
 
 from attrs import asdict, define, field, frozen
 
-from yallmp.core.changes import Change, Register, Remove
+from yallmp.core.changes import Change, Register, Reload, Remove
+from yallmp.core.differences import Differences
 from yallmp.core.registry import Registration
 from yallmp.core.settings import Config
 from yallmp.core.shares import Share
@@ -52,6 +56,7 @@ class Order:
     share: Share
     config: Config
     registrations: tuple[Registration, ...] = ()
+    retired: tuple[str, ...] = field(default=(), repr=False)
 
     def encoded(self) -> bytes:
         """The order behind its length, of :data:`_LENGTH` bytes."""
@@ -85,6 +90,13 @@ class Ask:
 
 
 @frozen
+class Reread:
+    """A client wants the configuration to be read again."""
+
+    ask: int
+
+
+@frozen
 class Confirm:
     """A change is made."""
 
@@ -112,6 +124,16 @@ class Settled:
     ask: int
     unkept: str | None = None
     behind: int = 0
+    differences: Differences = field(factory=Differences)
+
+
+@frozen
+class Refused:
+    """What was read cannot be put in force; ``status`` is what the client is told."""
+
+    ask: int
+    problems: tuple[str, ...]
+    status: int
 
 
 @frozen
@@ -124,8 +146,8 @@ class Hurry:
     """End now."""
 
 
-Message = Here | Ask | Confirm | Go | Ordered | Settled | Drain | Hurry
-_KINDS = (Here, Ask, Confirm, Go, Ordered, Settled, Drain, Hurry)
+Message = Here | Ask | Reread | Confirm | Go | Ordered | Settled | Refused | Drain | Hurry
+_KINDS = (Here, Ask, Reread, Confirm, Go, Ordered, Settled, Refused, Drain, Hurry)
 _MESSAGES = {kind.__name__: kind for kind in _KINDS}
 _CHANGES = {kind.__name__: kind for kind in (Register, Remove)}
 
@@ -134,9 +156,18 @@ def encoded(message: Message) -> bytes:
     """*message* as a line."""
     fields = asdict(message, recurse=False)
     if "change" in fields:
-        change = fields["change"]
-        fields["change"] = [type(change).__name__, asdict(change, recurse=False)]
+        fields["change"] = _written(fields["change"])
+    if "differences" in fields:
+        fields["differences"] = asdict(fields["differences"])
     return json.dumps([type(message).__name__, fields]).encode("ascii") + b"\n"
+
+
+def _written(change: Change) -> list[Any]:
+    """A change for JSON; a whole configuration goes as an :class:`Order` has it."""
+    kind = type(change).__name__
+    if isinstance(change, Reload):
+        return [kind, b64encode(pickle.dumps(change)).decode("ascii")]
+    return [kind, asdict(change, recurse=False)]
 
 
 @define
@@ -154,11 +185,25 @@ class Decoder:
 def _decoded(line: bytes) -> Message:
     kind, fields = json.loads(line)
     if "change" in fields:
-        fields["change"] = _change(*fields["change"])
+        is_order = kind == Ordered.__name__  # a worker sends nothing to unpickle
+        fields["change"] = (_ordered if is_order else _asked)(*fields["change"])
+    if "differences" in fields:
+        told = fields["differences"].items()
+        fields["differences"] = Differences(**{name: tuple(value) for name, value in told})
+    if "problems" in fields:
+        fields["problems"] = tuple(fields["problems"])
     message: Message = _MESSAGES[kind](**fields)
     return message
 
 
-def _change(kind: str, fields: dict[str, Any]) -> Change:
+def _ordered(kind: str, content: Any) -> Change:
+    if kind != Reload.__name__:
+        return _asked(kind, content)
+    change = pickle.loads(b64decode(content))
+    assert isinstance(change, Reload)
+    return change
+
+
+def _asked(kind: str, fields: dict[str, Any]) -> Change:
     change: Change = _CHANGES[kind](**fields)
     return change

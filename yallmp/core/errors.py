@@ -123,6 +123,20 @@ class Conflict(RequestFault):
     code = "conflict"
 
 
+class BadConfiguration(RequestFault):
+    """
+    The configuration that was to be put in force cannot be; the one before stays.
+
+    :param problems: everything that is wrong, a line each.
+    """
+
+    code = "invalid_configuration"
+
+    def __init__(self, problems: tuple[str, ...], status: int = 400) -> None:
+        super().__init__("The configuration was not changed: " + "\n".join(problems), status=status)
+        self.problems = problems
+
+
 class TooLarge(RequestFault):
     """The body is over the configured limit."""
 
@@ -185,12 +199,15 @@ class BackendFault(ProxyError):
 
 def error_object(error: ProxyError) -> dict[str, Any]:
     """The inner object of OpenAI's error shape."""
-    return {
+    told: dict[str, Any] = {
         "message": error.message,
         "type": error.type,
         "param": error.param,
         "code": error.code,
     }
+    if isinstance(error, BadConfiguration):
+        told["problems"] = list(error.problems)
+    return told
 
 
 def error_body(error: ProxyError) -> bytes:

@@ -35,8 +35,13 @@ class Pending:
 
 @frozen
 class Settlement:
-    """Who is to be told that its change is settled; ``behind`` did not confirm it."""
+    """
+    Who is to be told that its change is settled; ``behind`` did not confirm it.
 
+    ``place`` is the number of the change among all.
+    """
+
+    place: int
     worker: int
     ask: int
     unkept: str | None
@@ -87,8 +92,8 @@ class Ordering:
         told = {n: each for n, each in self._pending.items() if each.is_settled}
         for number in told:
             del self._pending[number]
-        return [_settlement(each) for each in told.values()]
+        return [_settlement(number, each) for number, each in told.items()]
 
 
-def _settlement(each: Pending) -> Settlement:
-    return Settlement(each.worker, each.ask, each.unkept, len(each.waits_for))
+def _settlement(place: int, each: Pending) -> Settlement:
+    return Settlement(place, each.worker, each.ask, each.unkept, len(each.waits_for))

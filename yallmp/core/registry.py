@@ -12,13 +12,14 @@ to the next one that is loaded, unless its file names them: then the file is rig
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from attrs import evolve, field, frozen
 
 from yallmp.core.backend import Backend
 from yallmp.core.breaker import Breakers
 from yallmp.core.catalog import MAX_NAME, Catalog, Found, Listed, name_problem
+from yallmp.core.differences import Differences, differences
 from yallmp.core.errors import Conflict, NotFound
 from yallmp.core.retries import Retries
 from yallmp.core.routing import Routes
@@ -94,6 +95,7 @@ class Registry:
         self.retries = Retries()
         self._secrets = Secrets()
         self._registrations: dict[str, Registration] = {}
+        self._watchers: list[Callable[[Config], None]] = []
         self.catalog = Catalog(Config())
         self.routes = Routes(self.catalog)
         self._publish(config)
@@ -105,6 +107,16 @@ class Registry:
         self.catalog = Catalog(config)
         self.routes = Routes(self.catalog)
         self._secrets.update(secrets_of(config))
+        for watcher in self._watchers:
+            watcher(config)
+
+    def watch(self, watcher: Callable[[Config], None]) -> None:
+        """
+        Have *watcher* called with each configuration that is put in force from now on.
+
+        For what was made of one, or cannot ask for it each time; it does not raise.
+        """
+        self._watchers.append(watcher)
 
     @property
     def registrations(self) -> tuple[Registration, ...]:
@@ -115,26 +127,46 @@ class Registry:
         """Every secret this process knows: those in force, and the latest 1,000 retired."""
         return self._secrets.known
 
+    @property
+    def retired(self) -> tuple[str, ...]:
+        """Those secrets that are no longer in force, oldest first."""
+        return self._secrets.retired
+
     @classmethod
-    def like(cls, config: Config, registrations: Iterable[Registration]) -> Registry:
-        """A registry like another one, of which these are the configuration and the models."""
+    def like(
+        cls, config: Config, registrations: Iterable[Registration], retired: Iterable[str] = ()
+    ) -> Registry:
+        """
+        A registry like another one.
+
+        :param registrations: what of *config* was registered at run time.
+        :param retired: the secrets that the other knows from before.
+        """
         registry = cls(config)
+        registry._secrets = Secrets.retiring(retired)
+        registry._secrets.update(secrets_of(config))
         registry._registrations = {each.model_name: each for each in registrations}
         return registry
 
-    def replace(self, config: Config) -> None:
+    def replace(self, read: Config, kept: Iterable[Registration] = ()) -> Differences:
         """
-        Put *config* in force; registered models stay, unless it names them itself.
+        Put *read* in force; registered models stay, unless it names them itself.
 
-        So does what was said of the listener, which does not change while it listens.
+        So does what was said of the listener, which does not change while it listens, and
+        what is as it was keeps the time of its coming.
+
+        :param kept: models that were registered before a restart; those that are not yet known
+            are registered again.
         """
-        config = evolve(config, server=self.catalog.config.server)
+        before = self.catalog.config
+        config = evolve(read, server=before.server, backends=_aged(read, before), notices=())
         named = {backend.model_name for backend in config.backends}
-        kept = {n: r for n, r in self._registrations.items() if n not in named}
-        self._registrations = kept
-        for registration in kept.values():
+        known = {each.model_name: each for each in (*kept, *self._registrations.values())}
+        self._registrations = {n: each for n, each in known.items() if n not in named}
+        for registration in self._registrations.values():
             config = with_registration(config, registration)
         self._publish(config)
+        return differences(before, config, read)
 
     def register(self, registration: Registration) -> Registered:
         """Serve a model from now on, in place of all that had its name."""
@@ -174,6 +206,14 @@ def dated(config: Config, now: int) -> Config:
     """*config*, its backends created *now*."""
     backends = tuple(evolve(b, created=b.created or now) for b in config.backends)
     return evolve(config, backends=backends)
+
+
+def _aged(config: Config, before: Config) -> tuple[Backend, ...]:
+    """The backends of *config*; those of a model that was there came when it did."""
+    came: dict[str, int] = {}
+    for backend in before.backends:
+        came.setdefault(backend.model_name, backend.created)
+    return tuple(evolve(b, created=came.get(b.model_name, b.created)) for b in config.backends)
 
 
 def _as_configured(config: Config) -> set[Backend]:

@@ -69,6 +69,17 @@ class Secrets:
     _current: frozenset[str] = field(default=frozenset(), repr=False)
     _retired: dict[str, None] = Factory(dict)
 
+    @classmethod
+    def retiring(cls, secrets: Iterable[str]) -> Secrets:
+        """None in force, and *secrets* that were."""
+        retired = dict.fromkeys(secrets)
+        return cls(known=frozenset(retired), retired=retired)
+
+    @property
+    def retired(self) -> tuple[str, ...]:
+        """The latest that are no longer in force, oldest first."""
+        return tuple(self._retired)
+
     def update(self, current: Iterable[str]) -> None:
         """*current* are the secrets in force from now on."""
         now = frozenset(current)
