@@ -21,6 +21,7 @@ from yallmp.core.errors import BadConfiguration, ProxyError
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Fallbacks, Key, Notice, Server
 from yallmp.persistence import Alone, Persistence
+from yallmp.systemd import Herald
 
 URL = "http://127.0.0.1:8000/admin/models"
 ADMIN = "admin-key-0123456789"
@@ -368,6 +369,16 @@ class ReloadTests(AdminCase):
             },
         )
         self.assertEqual([b.name for b in self.registry.catalog.config.backends], ["a", "c"])
+
+    def test_systemd_is_told(self) -> None:
+        """When it begins, and when it is over, whatever comes of it."""
+        told: list[str] = []
+        changes: Any = self.admin.changes
+        changes.herald = Herald(self.clock, told.append, now=lambda: 7000)
+        for result in (Reload(Config()), BadConfiguration(("x",))):
+            self.reload(result)
+            self.assertEqual(told, ["RELOADING=1\nMONOTONIC_USEC=7", "READY=1"])
+            told.clear()
 
     def test_a_bad_one(self) -> None:
         """All that is wrong is told, and nothing changes."""

@@ -22,6 +22,7 @@ from yallmp.core.settings import Config
 from yallmp.persistence import Persistence
 from yallmp.siblings import PATIENCE as LONG_PATIENCE
 from yallmp.siblings import PATIENCE_OF_READING
+from yallmp.systemd import Herald
 from yallmp.worker_process import Command, Listener, WorkerProcess
 
 STEPS = ["ask", "ask", "reload", "receive", "deliver", "die", "time"]
@@ -297,6 +298,16 @@ class ReloadTests(AgreementCase):
         self.assertEqual(self.successResultOf(made).behind, 1)
         self.reactor.pump()
         self.assertEqual(self.served(), [self.registry.catalog] * 3)
+
+    def test_systemd_is_told(self) -> None:
+        """When it begins, and when it is over, whatever comes of it."""
+        told: list[str] = []
+        self.agreement.herald = Herald(self.reactor, told.append, now=lambda: 7000)
+        for result in (configuration("a"), BadConfiguration(("x",))):
+            self.reload(self.reactor.up[0], result).addErrback(lambda _: None)
+            self.reactor.pump()
+            self.assertEqual(told, ["RELOADING=1\nMONOTONIC_USEC=7", "READY=1"])
+            told.clear()
 
     def test_a_bad_one(self) -> None:
         """Whoever asked is told all that is wrong; nobody changes anything."""

@@ -425,6 +425,20 @@ class SignalTests(DaemonCase):
             work()
         self.happened.clear()
 
+    def test_sighup(self) -> None:
+        """It means a reload where there is something to read, and nothing to a worker."""
+        self.prepare(good())
+        for reload in (lambda: self.happened.append("reload"), None):
+            daemon = self.daemon_of(Endpoint(self), reload=reload)
+            daemon.privilegedStartService()
+            self.assertEqual(signal.SIGHUP in self.handlers, reload is not None)
+            if reload is not None:
+                self.signalled(signal.SIGHUP)
+                self.turn()
+                self.assertIn("reload", self.happened)
+            self.handlers.clear()
+            self.close_port()
+
     def test_they_are_handled_once_the_reactor_runs(self) -> None:
         """The reactor sets its own handlers before that."""
         self.assertEqual(set(self.handlers), {signal.SIGTERM, signal.SIGINT})

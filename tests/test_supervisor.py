@@ -15,6 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.test_changes import fresh
 from tests.workforce import WorkersReactor
 from yallmp.agreement import Agreement
+from yallmp.core.changes import Reload
+from yallmp.core.errors import BadConfiguration
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Config
 from yallmp.duty import Duty
@@ -198,7 +200,7 @@ class StopTests(SupervisorCase):
     def test_signals(self) -> None:
         """The first stops the reactor, a second is passed on to all, who then have less time."""
         self.start()
-        self.assertEqual(set(self.handlers), {signal.SIGTERM, signal.SIGINT})
+        self.assertLess({signal.SIGTERM, signal.SIGINT}, set(self.handlers))
         self.signalled()
         self.assertEqual(self.reactor.stops, 1)
         self.stop()
@@ -207,6 +209,19 @@ class StopTests(SupervisorCase):
         self.assertEqual([w.told for w in self.reactor.up], [["go", "drain", "hurry"]] * 2)
         self.reactor.advance(LAST_WORDS)
         self.assertEqual([w.signals for w in self.reactor.up], [["KILL"]] * 2)
+
+    def test_sighup(self) -> None:
+        """It has the configuration read, also before the reactor runs."""
+        read: list[str] = []
+
+        async def rereading() -> Reload:
+            read.append("read")
+            raise BadConfiguration(("x",))
+
+        self.start()
+        self.supervisor._agreement.rereading = rereading
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual((read, self.reactor.stops), (["read"], 0))
 
     def test_a_second_signal_before_the_stop(self) -> None:
         """It hurries those who have not heard of the first."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from attrs import define, evolve, field
@@ -38,6 +39,7 @@ from yallmp.core.ordering import Ordering
 from yallmp.core.shares import Share
 from yallmp.persistence import Persistence, nothing_to_read
 from yallmp.reloads import Repeated, tell
+from yallmp.systemd import Herald, silent
 from yallmp.worker_process import WorkerProcess
 
 #: How long whoever asked for a change waits for workers that do not confirm it, in seconds.
@@ -55,12 +57,14 @@ class Agreement:
     :ivar reactor: provides IReactorTime.
     :ivar persistence: of the registry that is like those of the workers.
     :ivar rereading: reads the configuration again.
+    :ivar herald: is told of reloads.
     :ivar workers: by their numbers.
     """
 
     reactor: Any
     persistence: Persistence
     rereading: Callable[[], Awaitable[Reload]] = nothing_to_read
+    herald: Herald = field(factory=partial(silent, None))
     workers: dict[int, WorkerProcess] = field(factory=dict)
     _ordering: Ordering = field(factory=Ordering)
     _lives: Counter[int] = field(factory=Counter)
@@ -114,15 +118,21 @@ class Agreement:
             self.workers[number].tell(answer)
 
     async def _reload(self) -> Made:
-        change = await self.rereading()
+        self.herald.reloading()
+        try:
+            made = await self._for_all(await self.rereading())
+        finally:
+            self.herald.ready()
+        tell(made)
+        return made
+
+    async def _for_all(self, change: Reload) -> Made:
         place = self._ordering.order(OWN, OWN)
         settled = self._reloading[place] = Deferred()
         came = make(self.persistence.registry, change)
         unkept = self.persistence.save_or_say()
         self._pass_on(place, change)
-        made = made_of(came, unkept, await settled)
-        tell(made)
-        return made
+        return made_of(came, unkept, await settled)
 
     def _change(self, number: int, asked: Ask) -> None:
         place = self._ordering.order(number, asked.ask)

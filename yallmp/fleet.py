@@ -62,13 +62,15 @@ def makeService(
     persistence.restore()
     masker = Maskers(registry.secrets)
     outfile = output.outfile()
+    herald = herald_of(os.environ, reactor)
+    rereading = Rereading(source, reactor, time.time, masker)
     return Supervisor(
         reactor,
         port,
         config.server.workers,
         command_of(output),
-        Agreement(reactor, persistence, Rereading(source, reactor, time.time, masker)),
-        herald_of(os.environ, reactor),
+        Agreement(reactor, persistence, rereading, herald),
+        herald,
         Passage(outfile).write if outfile is not None else relayed,
         [(notice.level, notice.text) for notice in config.notices],
         observer_of(outfile, config.logging, masker),

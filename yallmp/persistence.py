@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from attrs import define, field
@@ -28,6 +29,7 @@ from yallmp.core.registry import Registration, Registry
 from yallmp.core.settings import Access
 from yallmp.interfaces import IChanges
 from yallmp.reloads import Repeated, tell
+from yallmp.systemd import Herald, silent
 
 VERSION = 1
 _log = Logger()
@@ -89,10 +91,12 @@ class Alone:
     Changes where no other worker has to make them.
 
     :ivar rereading: reads the configuration again.
+    :ivar herald: is told of reloads.
     """
 
     persistence: Persistence
     rereading: Callable[[], Awaitable[Reload]] = nothing_to_read
+    herald: Herald = field(factory=partial(silent, None))
     _reloads: Repeated = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -113,7 +117,11 @@ class Alone:
         return await self._reloads()
 
     async def _reload(self) -> Made:
-        made = await self.make(await self.rereading())
+        self.herald.reloading()
+        try:
+            made = await self.make(await self.rereading())
+        finally:
+            self.herald.ready()
         tell(made)
         return made
 

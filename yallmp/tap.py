@@ -176,11 +176,12 @@ def makeService(
     registry, changes = served.parts.registry, served.parts.changes
     Persistence(registry).restore()
     changes.rereading = Rereading(source, reactor, time.time, Maskers(registry.secrets))
+    changes.herald = herald = herald_of(os.environ, reactor)
     return _daemon(
         served,
         reactor,
         endpoint_for(config.server, reactor),
-        herald_of(os.environ, reactor),
+        herald,
         sayings=[(notice.level, notice.text) for notice in config.notices],
         log_observer=served.daemon_log,
         reload=partial(ask_in_passing, changes.reload),
