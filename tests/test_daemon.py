@@ -427,7 +427,7 @@ class SignalTests(DaemonCase):
 
     def test_sighup(self) -> None:
         """It means a reload where there is something to read, and nothing to a worker."""
-        self.prepare(good())
+        self.prepare(self.fake("m"))
         for reload in (lambda: self.happened.append("reload"), None):
             daemon = self.daemon_of(Endpoint(self), reload=reload)
             daemon.privilegedStartService()
@@ -437,7 +437,6 @@ class SignalTests(DaemonCase):
                 self.turn()
                 self.assertIn("reload", self.happened)
             self.handlers.clear()
-            self.close_port()
 
     def test_they_are_handled_once_the_reactor_runs(self) -> None:
         """The reactor sets its own handlers before that."""
