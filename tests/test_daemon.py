@@ -437,6 +437,7 @@ class SignalTests(DaemonCase):
                 self.turn()
                 self.assertIn("reload", self.happened)
             self.handlers.clear()
+            self.close_port()
 
     def test_they_are_handled_once_the_reactor_runs(self) -> None:
         """The reactor sets its own handlers before that."""
