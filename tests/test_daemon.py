@@ -415,15 +415,8 @@ class StopTests(DaemonCase):
         return self.ask(path="/readyz", method="GET")
 
 
-class SignalTests(DaemonCase):
-    """SIGTERM and SIGINT."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.start(self.fake("m", silent, good))
-        for work in self.when_running:
-            work()
-        self.happened.clear()
+class HangupTests(DaemonCase):
+    """SIGHUP."""
 
     def test_sighup(self) -> None:
         """It means a reload where there is something to read, and nothing to a worker."""
@@ -438,6 +431,17 @@ class SignalTests(DaemonCase):
                 self.assertIn("reload", self.happened)
             self.handlers.clear()
             self.close_port()
+
+
+class SignalTests(DaemonCase):
+    """SIGTERM and SIGINT."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start(self.fake("m", silent, good))
+        for work in self.when_running:
+            work()
+        self.happened.clear()
 
     def test_they_are_handled_once_the_reactor_runs(self) -> None:
         """The reactor sets its own handlers before that."""
