@@ -30,9 +30,11 @@ from yallmp.certificates import KEPT, CertificateError, Contexts, check_certific
 from yallmp.core.backend import Backend, Tls
 from yallmp.core.exchange import AttemptEnd, Head
 from yallmp.core.problems import AttemptFailed, Reason
+from yallmp.core.settings import Limits
 from yallmp.names import Names, ResolvingReactor
 from yallmp.upstream import Outgoing, Upstream
-from yallmp.wires import Wire, Wires
+from yallmp.wire import Wire
+from yallmp.wires import Wires
 
 NAME = "backend.example"
 ADDRESS = "10.0.1.1"
@@ -399,7 +401,7 @@ class SocketTests(TestCase):
 
     def setUp(self) -> None:
         resolving = ResolvingReactor(reactor, Names(reactor))
-        self.wires = Wires(resolving, resolving, Contexts(), 30)
+        self.wires = Wires(resolving, resolving, Contexts(), Limits)
         self.addCleanup(self.wires.close)
 
     def listen(self, factory: Any, issued: Issued | None = None) -> int:

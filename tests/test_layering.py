@@ -55,6 +55,7 @@ LAYERS: list[list[str]] = [
     ["api_types", "api_types.*"],
     # What touches the world, each one thing.
     [
+        "endpoints", "twistedpool", "wire",
         "answers", "arrivals", "bodies", "bulk", "certificates", "channel", "crowd",
         "daemonlog",
         "descriptors", "downstream", "framing", "garbage", "inbound", "lazyrequest", "lean",

@@ -145,6 +145,46 @@ class ParserTests(SynchronousTestCase):
         self.assertRaises(NotHTTP, read, *lines)
         self.assertRaises(NotHTTP, read, b"HTTP/1.1 200 OK\r\nX: " + b"y" * MAX_HEAD)
 
+    def test_the_longest_head(self) -> None:
+        """Of the size that is set it is read, of one byte more it is not, split anywhere."""
+        line = b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\nX: "
+        for size in (199, 200, 201):
+            head = line + b"y" * (size - len(line) - 4) + b"\r\n\r\n"
+            for cut in (size, size + 1, 1, len(line), size - 1, size - 2, size + 300):
+                data = head + b"z" * 300
+                parser = AnswerParser(200)
+                pieces = (data[:cut], data[cut:])
+                if size > 200:
+                    self.assertRaises(NotHTTP, list, map(parser.feed, pieces))
+                else:
+                    body = b"".join(map(parser.feed, pieces))
+                    self.assertEqual((body, parser.complete), (b"z" * 300, True), (size, cut))
+
+    def test_a_head_that_ends_in_a_full_read(self) -> None:
+        """What of the body comes with its last bytes does not count as a head."""
+        parser = AnswerParser()
+        parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r")
+        self.assertEqual(len(parser.feed(b"\n" + b"x" * 100000)), 100000)
+
+    def test_interim_answers_without_end(self) -> None:
+        """They count as a head."""
+        parser = AnswerParser(200)
+        interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+        self.assertRaises(NotHTTP, list, map(parser.feed, [interim] * 9))
+
+    def test_trailers_without_end(self) -> None:
+        """So much may come between two parts of a body, or behind the last."""
+        body = (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"2;x=", b"y" * 190,
+            b"\r\nab\r\n", b"0\r\nA: ", b"y" * 190, b"\r\n\r\n",
+        )  # fmt: skip
+        parser = AnswerParser(200)
+        self.assertEqual(b"".join(map(parser.feed, body)), b"ab")
+        self.assertTrue(parser.complete)
+        for at in (2, 5):
+            more = (*body[:at], b"y" * 50, *body[at:])
+            self.assertRaises(NotHTTP, list, map(AnswerParser(200).feed, more))
+
     def test_a_long_body_is_no_long_head(self) -> None:
         """Head and body may come in one read."""
         size = MAX_HEAD * 2
@@ -362,7 +402,7 @@ class PoolTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock, self.endpoint = Clock(), Endpoint()
-        self.pool = LeanPool(self.clock, 30, 2)
+        self.pool = LeanPool(self.clock, 30, 2, lambda: MAX_HEAD)
         self.took: list[Connection] = []
 
     def ask(self, path: str = "/a", *, fresh: bool = False, host: str = "h") -> Connection:

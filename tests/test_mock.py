@@ -14,7 +14,7 @@ from tests.network import BUFFER
 from yallmp.core.backend import Backend
 from yallmp.core.exchange import AttemptEnd, End, Head
 from yallmp.mock import PACE, MockResponse
-from yallmp.wires import Wire
+from yallmp.wire import Wire
 
 TEXT = "Hello there, world"
 

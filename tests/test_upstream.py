@@ -22,18 +22,21 @@ from twisted.web.client import (
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH
 from zope.interface import implementer
 
 from yallmp.bodies import LINGER, Body, collected
 from yallmp.certificates import CertificateError
 from yallmp.core.backend import Backend
 from yallmp.core.problems import AttemptFailed, Problem, Reason
+from yallmp.endpoints import ConnectTimedOut
 from yallmp.lean.agent import LeanAgent, parsed
 from yallmp.lean.connection import Connection as LeanConnection
+from yallmp.lean.parser import MAX_HEAD
 from yallmp.lean.pool import LeanPool
 from yallmp.names import AddressRefused
 from yallmp.upstream import Abandonable, Outgoing, Upstream, WholeBody, head_of, problem_of
-from yallmp.wires import ConnectTimedOut, Wire
+from yallmp.wire import Wire
 
 BACKEND = Backend("b", "m", api_base="http://10.0.0.1/v1")
 OUTGOING = Outgoing("http://10.0.0.1/v1/x", ((b"X-A", b"1"), (b"X-A", b"2")), b"body")
@@ -124,7 +127,8 @@ class SendTests(SynchronousTestCase):
 
     def test_what_is_sent(self) -> None:
         """The URL, the headers with repeated ones repeated, the body; nothing else."""
-        self.assertEqual(self.successResultOf(self.send("answer")), "answer")
+        answer = Response()
+        self.assertIs(self.successResultOf(self.send(answer)), answer)
         ((method, url, headers, body),) = self.agents.requests
         self.assertEqual((method, url), (b"POST", b"http://10.0.0.1/v1/x"))
         self.assertEqual(list(headers.getAllRawHeaders()), [(b"X-A", [b"1", b"2"])])
@@ -134,7 +138,8 @@ class SendTests(SynchronousTestCase):
     def test_a_used_connection_that_died(self) -> None:
         """Once more on a fresh one, whatever comes of that."""
         gone = failed(ResponseNeverReceived, error.ConnectionDone())
-        self.assertEqual(self.successResultOf(self.send(gone, "answer")), "answer")
+        answer = Response()
+        self.assertIs(self.successResultOf(self.send(gone, answer)), answer)
         self.assertEqual(self.agents.fresh, [False, True])
         self.assertEqual(self.reason(self.send(gone, gone, "never")), Reason.DISCONNECTED)
         self.assertEqual(self.agents.fresh, [False, True])
@@ -197,7 +202,7 @@ class DeadConnectionTests(SynchronousTestCase):
     def test_cancelled_while_connecting_again(self) -> None:
         """It is cancelled, not failed."""
         clock = Clock()
-        pool, wire = LeanPool(clock, 30, 2), Wire(clock, 5.0)
+        pool, wire = LeanPool(clock, 30, 2, lambda: MAX_HEAD), Wire(clock, 5.0)
         dead = LeanConnection(lambda it: None, pool.forget)
         dead.makeConnection(StringTransport())
         uri = parsed(OUTGOING.url)
@@ -362,8 +367,11 @@ class FinishTests(BodyCase):
 class Response:
     """An answer with a head and a body."""
 
+    code = 200
+
     def __init__(self, *parts: bytes, end: Exception | None = None) -> None:
         self.headers = Headers({b"X-B": [b"1", b"2"]})
+        self.length: Any = UNKNOWN_LENGTH
         self.parts = parts
         self.end = end or ResponseDone()
 

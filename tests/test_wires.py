@@ -30,7 +30,8 @@ from yallmp.core.exchange import Head
 from yallmp.core.settings import Limits
 from yallmp.names import ResolvingReactor
 from yallmp.upstream import Outgoing, Upstream
-from yallmp.wires import Wire, Wires
+from yallmp.wire import Wire
+from yallmp.wires import Wires
 
 WHOLE = completion()
 
@@ -227,7 +228,7 @@ class Alone(WireCase):
         super().setUp()
         resolving = ResolvingReactor(self.net, self.net.nameResolver)
         lean = self.http_client == "llhttp"
-        self.wires = Wires(resolving, resolving, Contexts(), 30, lean=lean)
+        self.wires = Wires(resolving, resolving, Contexts(), Limits, lean=lean)
         self.upstream = Upstream(self.wires.agent, self.net)
 
     def tearDown(self) -> None:

@@ -38,7 +38,7 @@ from yallmp.report import Report
 from yallmp.tools import Tools
 from yallmp.upstream import Outgoing, head_of
 from yallmp.wholes import assembled, exploded, json_headers, well_made
-from yallmp.wires import Wire
+from yallmp.wire import Wire
 
 _log = Logger()
 _CANCELLED = Problem(Reason.DISCONNECTED, "cancelled")

@@ -20,7 +20,8 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 
 from yallmp.core.problems import AttemptFailed, Problem, Reason
-from yallmp.wires import Wire
+from yallmp.lean.response import LeanResponse
+from yallmp.wire import Wire
 
 _log = Logger()
 #: How long a finished answer's connection may take to end the body and be used again.
@@ -107,6 +108,7 @@ def _unwanted(data: bytes) -> None:
     """What comes behind the end."""
 
 
+_OVER = Problem(Reason.INVALID, "the answer is over the limit")
 _UNREADABLE = Problem(Reason.INVALID, "the answer could not be read")
 _CUT = Problem(Reason.INCOMPLETE, "the body was cut short", code="upstream_disconnected")
 
@@ -124,7 +126,7 @@ class _Parts:
         self.parts.append(self.decode(data))
         self.left -= len(self.parts[-1])
         if self.left < 0:
-            raise AttemptFailed(Problem(Reason.INVALID, "the answer is over the limit"))
+            raise AttemptFailed(_OVER)
 
 
 async def collected(
@@ -135,6 +137,10 @@ async def collected(
 
     :raises AttemptFailed: it was cut short, or is over *limit* bytes.
     """
+    declared = response.declared if isinstance(response, LeanResponse) else response.length
+    if isinstance(declared, int) and declared > limit:
+        wire.cut()
+        raise AttemptFailed(_OVER)
     parts = _Parts(limit, decode)
     body = Body(wire, parts.take)
     response.deliverBody(body)

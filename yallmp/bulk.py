@@ -47,3 +47,10 @@ def declared(headers: HeaderPairs) -> int:
     lengths = [value for name, value in headers if name.lower() == b"content-length"]
     plain = len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < _DIGITS
     return int(lengths[0]) if plain else 0
+
+
+def unsent(transport: Any) -> bool:
+    """Whether something that was written has not left yet; beneath TLS, if there is any."""
+    while getattr(transport, "transport", None) is not None:
+        transport = transport.transport
+    return bool(getattr(transport, "dataBuffer", b"") or getattr(transport, "_tempDataBuffer", ()))

@@ -29,7 +29,7 @@ from zope.interface import implementer
 
 from yallmp.core.digits import loads
 from yallmp.core.sse import event_bytes
-from yallmp.wires import Wire
+from yallmp.wire import Wire
 
 #: Between two words of a streamed answer, in seconds: slow enough to be seen as a stream.
 PACE = 0.02

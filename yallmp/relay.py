@@ -23,7 +23,7 @@ from yallmp.core.backend import Patience
 from yallmp.core.gate import Gate, Release
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.downstream import Client
-from yallmp.wires import Wire
+from yallmp.wire import Wire
 
 FIRST_CONTENT_LATE = Problem(Reason.TIMEOUT, "no content in time")
 _IDLE = Problem(Reason.TIMEOUT, "the stream fell silent", code="upstream_idle_timeout")

@@ -19,7 +19,7 @@ from yallmp.core.exchange import (
     Splice,
 )
 from yallmp.upstream import Outgoing
-from yallmp.wires import Wire
+from yallmp.wire import Wire
 
 #: More changes than this are told as the whole body.
 _FEW = 16

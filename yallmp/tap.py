@@ -63,7 +63,8 @@ from yallmp.stories import Desk
 from yallmp.systemd import Herald, herald_of, silent
 from yallmp.tools import Tools
 from yallmp.upstream import AgentFor, Upstream
-from yallmp.wires import Wire, Wires
+from yallmp.wire import Wire
+from yallmp.wires import Wires
 from yallmp.worker_process import ANSWERS, LISTENER
 
 #: What keeps the daemon from starting and its user can mend; the message says how.
@@ -121,7 +122,7 @@ def wired(
         ResolvingReactor(reactor, resolver),
         ResolvingReactor(reactor, resolver, refused),
         Contexts(),
-        int(config.limits.upstream_idle),
+        limits,
         lean=config.server.http_client == "llhttp",
     )
     tools = Tools(

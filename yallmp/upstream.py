@@ -30,6 +30,7 @@ from twisted.web.client import (
     ResponseFailed,
     ResponseNeverReceived,
 )
+from twisted.web.http import REQUEST_TIMEOUT
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
@@ -38,10 +39,11 @@ from yallmp.certificates import CertificateError
 from yallmp.core.backend import Backend
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.problems import AttemptFailed, Problem, Reason
+from yallmp.endpoints import ConnectTimedOut
 from yallmp.lean.agent import LeanAgent
 from yallmp.lean.response import LeanResponse
 from yallmp.names import AddressRefused
-from yallmp.wires import ConnectTimedOut, Wire
+from yallmp.wire import Wire
 
 #: treq would make a jar for each client.
 _NO_COOKIES = IndexableCookieJar()
@@ -153,19 +155,23 @@ class Upstream:
         """
         The head of *backend*'s answer.
 
-        A used connection that ends without a byte was closed before we asked: the
-        request goes once more, on a fresh one.
+        A used connection that ends without a byte, or with the 408 of a server that closes
+        what was idle, was closed before we asked: the request goes once more, on a fresh one.
 
         :raises AttemptFailed: there is none.
         """
         try:
-            return await wire.on(self._sent(backend, outgoing, wire))
+            response = await wire.on(self._sent(backend, outgoing, wire))
         except CancelledError:
             raise
         except Exception as error:
             problem = problem_of(error)
             if problem.reason is not Reason.DISCONNECTED or not wire.reused:
                 raise AttemptFailed(problem) from error
+        else:
+            if response.code != REQUEST_TIMEOUT or not (wire.reused and _closes(response, wire)):
+                return response
+            wire.cut()
         return await self._again(backend, outgoing, wire)
 
     async def _again(self, backend: Backend, outgoing: Outgoing, wire: Wire) -> IResponse:
@@ -182,6 +188,14 @@ class Upstream:
     ) -> Deferred[IResponse]:
         agent = self.agent_for(backend, wire, fresh=fresh)
         return Client(agent, _NO_COOKIES, WholeBody).send(outgoing, wire)
+
+
+def _closes(response: IResponse, wire: Wire) -> bool:
+    """Whether the backend says that it closes the connection."""
+    return any(
+        name.lower() == b"connection" and b"close" in value.lower()
+        for name, value in head_of(response, wire)
+    )
 
 
 def head_of(response: IResponse, wire: Wire) -> HeaderPairs:

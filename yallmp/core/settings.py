@@ -117,6 +117,7 @@ class Limits:
     body_rate: int = 16 * 1024
     max_hops: int = 3
     max_connections: int = 10_000
+    max_response_head_bytes: int = 64 * 1024
 
 
 @frozen

@@ -17,7 +17,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 
 from yallmp import bulk
-from yallmp.lean.parser import AnswerParser, NotHTTP
+from yallmp.lean.parser import MAX_HEAD, AnswerParser, NotHTTP
 from yallmp.lean.response import BodyTransport, LeanResponse
 
 #: llhttp knows no others.
@@ -36,13 +36,19 @@ class Connection(Protocol):
 
     :param idle: is called when it may be used again.
     :param gone: is called when it never will be.
+    :param head_max: so many bytes the head of an answer may have.
     """
 
     def __init__(
-        self, idle: Callable[[Connection], None], gone: Callable[[Connection], None]
+        self,
+        idle: Callable[[Connection], None],
+        gone: Callable[[Connection], None],
+        head_max: int = MAX_HEAD,
     ) -> None:
         self._idle = idle
         self._gone = gone
+        self._head_max = head_max
+        self._large = False
         self._parser: AnswerParser | None = None
         self._used: AnswerParser | None = None
         self._response: LeanResponse | None = None
@@ -56,6 +62,7 @@ class Connection(Protocol):
         """Send a whole request; fires when the answer's head is there."""
         self._parser, self._response, self._heard = self._renewed(), None, False
         self._wanted = Deferred(self._abandon)
+        self._large = len(body) > bulk.LARGE
         bulk.send(self.transport, head, body)
         return self._wanted
 
@@ -63,7 +70,7 @@ class Connection(Protocol):
         """A parser for an answer: the one that read the last, which ended well."""
         parser, self._used = self._used, None
         if parser is None:
-            return AnswerParser()
+            return AnswerParser(self._head_max)
         parser.renew()
         return parser
 
@@ -96,7 +103,8 @@ class Connection(Protocol):
 
     def _answer(self, parser: AnswerParser) -> None:
         self._response = _response(parser, BodyTransport(self))
-        bulk.expect(self.transport, bulk.declared(parser.headers))
+        self._response.declared = bulk.declared(parser.headers)
+        bulk.expect(self.transport, self._response.declared)
         self._fire(self._response)
 
     def _whole(self, parser: AnswerParser, body: bytes) -> None:
@@ -106,13 +114,24 @@ class Connection(Protocol):
         self._parser = None
         if self.holder is not None:
             self.holder.release()
-        keep = parser.keep_alive and not parser.extra and not self.lost
+        keep = self._is_good(parser)
         if keep:
             self._used = parser
             self._idle(self)
         self._fire(response)
         if not keep:
             self.abort()
+
+    def _is_good(self, parser: AnswerParser) -> bool:
+        """
+        Whether the connection can take another request.
+
+        Not if the backend has answered before it had the whole request, which would still go
+        out, or lie unread, where the next one is expected.
+        """
+        if not parser.keep_alive or parser.extra or self.lost:
+            return False
+        return not (self._large and parser.status >= 400) and not bulk.unsent(self.transport)
 
     def _fire(self, result: Any) -> None:
         wanted, self._wanted = self._wanted, None
@@ -123,7 +142,7 @@ class Connection(Protocol):
         """The answer is whole; whether the connection is good for another."""
         response, self._response, self._parser = self._response, None, None
         bulk.expect_no_more(self.transport)
-        keep = parser.keep_alive and not parser.extra and not self.lost
+        keep = self._is_good(parser)
         if keep:
             self._used = parser
             self.resume()

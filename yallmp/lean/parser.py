@@ -3,7 +3,8 @@ The bytes of a backend's answer, as the events that they are.
 
 llhttp (by way of httptools) does the parsing, as strictly as it can: framing that two
 readers could read differently is refused (RFC 9112, 6.3 and 11.2).  What it leaves open is
-settled here: how long a head may be, which transfer codings there are, that interim
+settled here: how long a head may be (and interim ones before it, and whatever comes in
+place of the body: trailers, extensions of chunks), which transfer codings there are, that interim
 answers are skipped, that nobody asked for another protocol, and that nothing may follow an
 answer.  No I/O: bytes go in, and what they were stands in the fields.
 """
@@ -15,8 +16,10 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from yallmp.core.exchange import HeaderPairs
 
-#: The longest head of an answer, interim ones before it included; bytes.
+#: The longest head of an answer, unless the configuration says otherwise; bytes.
 MAX_HEAD = 64 * 1024
+#: What a head has beside its reason and headers, and a header beside its name and value.
+_BARE, _FIELD = len(b"HTTP/1.1 200 \r\n\r\n"), len(b": \r\n")
 #: Statuses whose answers never have a body (RFC 9110, 6.4.1).
 _BODILESS = (204, 304)
 
@@ -37,8 +40,10 @@ class AnswerParser:
     :ivar until_close: whether the body ends with the connection.
     :ivar keep_alive: whether the connection may be used again, by what both sides say.
     :ivar extra: whether more than the answer came.
+    :ivar most: so many bytes may come that are no part of a body: of a head, or at a stretch.
     """
 
+    most: int = MAX_HEAD
     status: int = 0
     head: bool = False
     complete: bool = False
@@ -49,17 +54,18 @@ class AnswerParser:
     version: str = "1.1"
     _pairs: list[tuple[bytes, bytes]] = field(factory=list)
     _body: list[bytes] = field(factory=list)
-    _left: int = MAX_HEAD
+    _left: int = field(init=False)
     _parser: HttpResponseParser = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._left = self.most
         self._parser = HttpResponseParser(self)
 
     def renew(self) -> None:
         """Another answer is to come, behind one that was complete and left nothing behind."""
         self.status, self.reason, self.version = 0, b"", "1.1"
         self.head = self.complete = self.until_close = self.keep_alive = False
-        self._pairs, self._left = [], MAX_HEAD
+        self._pairs, self._left = [], self.most
 
     @property
     def headers(self) -> HeaderPairs:
@@ -75,21 +81,35 @@ class AnswerParser:
         if self.complete:
             self.extra = True
             return b""
-        if not self.head:
-            self._count(data)
+        awaited = not self.head
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
             raise NotHTTP("another protocol, which nobody asked for") from None
         except HttpParserError as error:
             self._refuse(error)
+        if awaited and self.head:
+            if len(data) > self._left:
+                self._measure()
+            self._left = self.most
+        elif self._body:
+            self._left = self.most
+        elif not self.complete:
+            self._count(len(data))
         return self._taken()
 
-    def _count(self, data: bytes) -> None:
-        """Of a head that is not there yet only so much is read."""
-        self._left -= len(data) if b"\r\n\r\n" not in data else data.index(b"\r\n\r\n")
+    def _count(self, size: int) -> None:
+        """*size* more bytes came that are no part of a body."""
+        self._left -= size
         if self._left < 0:
-            raise NotHTTP(f"a head of more than {MAX_HEAD} bytes")
+            what = "between two parts of a body" if self.head else "of a head"
+            raise NotHTTP(f"more than {self.most} bytes {what}")
+
+    def _measure(self) -> None:
+        """The head is there, with so much before and behind it that it may be too long."""
+        size = _BARE + len(self.reason) + sum(len(n) + len(v) + _FIELD for n, v in self._pairs)
+        if size > self.most:
+            raise NotHTTP(f"a head of more than {self.most} bytes")
 
     def _refuse(self, error: HttpParserError) -> None:
         """What cannot be read behind an answer does not spoil it; everything else does."""

@@ -7,6 +7,7 @@ One timer closes those that nobody used, however many there are.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -27,7 +28,8 @@ class _Connecting(Factory):
 
     def buildProtocol(self, addr: object) -> Connection:
         """One connection."""
-        return Connection(lambda it: self._pool.put(self._key, it), self._pool.forget)
+        pool = self._pool
+        return Connection(lambda it: pool.put(self._key, it), pool.forget, pool.head_max())
 
 
 class LeanPool:
@@ -36,9 +38,13 @@ class LeanPool:
 
     :param idle: so many seconds an unused one is kept.
     :param most: so many are kept for each address.
+    :param head_max: says how many bytes the head of an answer may have.
     """
 
-    def __init__(self, clock: IReactorTime, idle: float, most: int) -> None:
+    def __init__(
+        self, clock: IReactorTime, idle: float, most: int, head_max: Callable[[], int]
+    ) -> None:
+        self.head_max = head_max
         self._clock = clock
         self._limit = idle
         self._most = most

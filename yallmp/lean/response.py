@@ -69,6 +69,7 @@ class LeanResponse:
     An answer, whose body is still on its way.
 
     :ivar pairs: its headers in their order, those of the connection and the framing too.
+    :ivar declared: the length of a body that is still on its way, if its head tells; else 0.
     """
 
     code: int
@@ -78,6 +79,7 @@ class LeanResponse:
     transport: BodyTransport
     previousResponse: Any = None
     request: Any = None
+    declared: int = 0
     _protocol: Protocol | None = None
     _waiting: list[bytes] = field(factory=list)
     _end: Failure | None = None

@@ -159,6 +159,7 @@ LIMITS = Section(
     (
         Setting("max_body_bytes", kinds.size),
         Setting("max_response_bytes", kinds.size),
+        Setting("max_response_head_bytes", kinds.size),
         Setting("max_event_bytes", kinds.size),
         Setting("max_head_bytes", kinds.size),
         Setting("max_head_fields", _ONE),
@@ -171,8 +172,7 @@ LIMITS = Section(
         Setting("max_connections", _ONE),
     ),
     later=(
-        "max_buffered_bytes", "max_client_buffer",
-        "max_response_head_bytes", "write_timeout",
+        "max_buffered_bytes", "max_client_buffer", "write_timeout",
     ),
 )  # fmt: skip
 
