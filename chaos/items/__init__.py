@@ -5,7 +5,7 @@ The catalogue.  A module is a group of items, or a part of one; its ``ITEMS`` ar
 from __future__ import annotations
 
 from chaos.item import Item
-from chaos.items import body, client, connection, service, smuggling, status, stream
+from chaos.items import admin, body, client, connection, leaks, service, smuggling, status, stream
 
 ITEMS: tuple[Item, ...] = (
     *connection.ITEMS,
@@ -14,5 +14,7 @@ ITEMS: tuple[Item, ...] = (
     *stream.ITEMS,
     *client.ITEMS,
     *smuggling.ITEMS,
+    *leaks.ITEMS,
+    *admin.ITEMS,
     *service.ITEMS,
 )
