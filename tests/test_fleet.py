@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import socket
@@ -15,7 +14,6 @@ from typing import Any
 from attrs import evolve
 from twisted.application.service import IService
 from twisted.logger import formatEvent, globalLogPublisher
-from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -122,25 +120,6 @@ class LogTests(FleetCase):
         one.log(b"ne\n")
         self.assertEqual(path.read_text(), "from two\nfrom one\n")
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
-
-    def test_a_file_on_a_full_disk(self) -> None:
-        """What does not fit is lost; what follows is written, and begins on a new line."""
-        path = self.folder / "daemon.log"
-        write = LogFile.write
-
-        def full(file: LogFile, data: bytes) -> None:
-            write(file, data[:4])
-            if data == b"lost\n":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            write(file, data[4:])
-
-        self.patch(LogFile, "write", full)
-        self.start(self.make(Output(str(path))))
-        one, two = self.reactor.up
-        one.log(b"lost\n")
-        two.log(b"two\n")
-        one.log(b"one\n")
-        self.assertEqual(path.read_text(), "lost\ntwo\none\n")
 
     def test_a_place_of_twistds_own(self) -> None:
         """Each line is an event."""

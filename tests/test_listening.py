@@ -62,6 +62,16 @@ def taken(case: SynchronousTestCase, family: int = socket.AF_INET, host: str = "
     return port
 
 
+class RefusalTests(SynchronousTestCase):
+    """What is said of an endpoint that cannot be had."""
+
+    def test_a_unix_socket_without_a_folder(self) -> None:
+        """Its path, which is not that of the lock beside it, and the remedy."""
+        error = OSError(errno.ENOENT, "No such file", "123", None, b"/run/none/y.sock.lock")
+        said = refusal(error)
+        self.assertTrue(said.startswith("unix:/run/none/y.sock: there is no such folder"), said)
+
+
 class CheckTests(SynchronousTestCase):
     """Asking the system."""
 

@@ -134,6 +134,7 @@ class FlagTests(OptionsCase):
             status, said = self.refused(f"--port={port}")
             self.assertEqual(status, 2)
             self.assertIn(f'--port: "{port}" is not a port number (0 to 65535)', said)
+        self.assertIn("is not a port number", self.refused(f"--port={'9' * 5000}")[1])
 
     def test_empty_values(self) -> None:
         """An empty host would listen on all addresses without saying so."""

@@ -189,3 +189,11 @@ class UnusableTests(PersistenceCase):
         self.path.mkdir(parents=True)
         error = self.assertRaises(ConfigError, self.started)
         self.assertIn("cannot be read", str(error))
+
+    @skipIf(os.name != "posix", "there are no such pipes")
+    def test_a_pipe(self) -> None:
+        """It is refused, and nobody waits for a writer."""
+        self.folder.mkdir()
+        os.mkfifo(self.path)
+        error = self.assertRaises(ConfigError, self.started)
+        self.assertIn("it is not a regular file", str(error))

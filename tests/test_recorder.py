@@ -98,6 +98,11 @@ class StartTests(Case):
         self.assertIn("Not a directory", str(error))
         self.assertNotIn("\n", str(error))
 
+    def test_a_path_that_is_none(self) -> None:
+        """The check fails with a line as well."""
+        error = self.assertRaises(RecorderError, check_directory, "a\0b")
+        self.assertIn("null byte", str(error))
+
     def test_an_unusable_directory_is_no_reason_to_stay_down(self) -> None:
         """A worker that is started again serves, whatever became of the disk."""
         path = self.mktemp()

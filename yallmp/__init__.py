@@ -69,7 +69,9 @@ imports from its own layer or one further down in this list, never upwards
   :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses` (what could not be kept)
 - other workers: :mod:`yallmp.worker_process` (one, seen from the supervisor),
   :mod:`yallmp.siblings` (all of them, seen from one)
-- :mod:`yallmp.daemonlog`: the daemon's own log; :mod:`yallmp.logged` (services that write it)
+- :mod:`yallmp.daemonlog`: the daemon's own log; :mod:`yallmp.logged` (services that write it),
+  :mod:`yallmp.logfile` and :mod:`yallmp.outlet` (where it goes), :mod:`yallmp.gaps` (what it
+  could not take)
 - :mod:`yallmp.signals`: what SIGTERM, SIGINT and SIGHUP mean; :mod:`yallmp.systemd`: what
   systemd is told
 - :mod:`yallmp.descriptors`: how many connections and files may be open

@@ -8,6 +8,7 @@ asked for: none of them costs the daemon's start anything.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -17,6 +18,7 @@ from twisted.python.runtime import platformType
 from twisted.scripts import twistd
 
 from yallmp.options import stop
+from yallmp.outlet import hold_standard_streams
 
 #: Each takes its arguments and ends the process.
 COMMANDS = {
@@ -28,6 +30,7 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command in *argv* (default: the process's own arguments), or serve."""
+    hold_standard_streams()
     words = sys.argv[1:] if argv is None else list(argv)
     if not words or words[0].startswith("-"):
         serve(words)
@@ -39,8 +42,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def serve(options: Sequence[str]) -> None:
     """Serve in the foreground until a signal comes, by way of twistd."""
+    if not _is_somewhere():
+        stop(["yallmp: the current directory was removed; change to another one (cd)"])
     sys.argv[1:] = [*twistd_options(platformType), "yallmp", *options]
     twistd.run()
+
+
+def _is_somewhere() -> bool:
+    """Whether there is a current directory; Python and twistd take that for granted."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def twistd_options(platform: str | None) -> list[str]:

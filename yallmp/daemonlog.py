@@ -24,12 +24,13 @@ from twisted.logger import (
     LogLevelFilterPredicate,
     eventAsText,
 )
-from twisted.python.logfile import LogFile
 
 from yallmp.core.escapes import visible
 from yallmp.core.masking import Masker
 from yallmp.core.recorded import utc
 from yallmp.core.settings import Logging
+from yallmp.logfile import BoundedLog
+from yallmp.outlet import outlet
 
 _LEVELS = {"warning": "warn", "fatal": "critical"}
 
@@ -124,7 +125,7 @@ class Output:
         """
         if self.path is None:
             return None
-        return sys.stdout if self.path == "-" else _opened(self.path)
+        return outlet(sys.stdout) if self.path == "-" else _opened(self.path)
 
     def observer(self, logging: Logging, masker: Callable[[], Masker]) -> ILogObserver | None:
         """
@@ -148,7 +149,7 @@ def _opened(path: str) -> IO[Any]:
     """The file at *path*; a new one is its owner's alone, an old one stays as it is."""
     try:
         mode = None if os.path.exists(path) else 0o600
-        file: IO[Any] = LogFile.fromFullPath(path, defaultMode=mode)
+        file: IO[Any] = BoundedLog.fromFullPath(path, defaultMode=mode)
     except OSError as error:
         raise LogFileError(
             f"the log {path} cannot be written ({error.strerror}); choose another (--logfile)"

@@ -11,9 +11,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import IO, Any
+from typing import Any
 
-from attrs import define
 from twisted.application.service import IService
 from twisted.internet import reactor as real_reactor
 from twisted.logger import Logger
@@ -71,7 +70,7 @@ def makeService(
         command_of(output),
         Agreement(reactor, persistence, rereading, herald),
         herald,
-        Passage(outfile).write if outfile is not None else relayed,
+        outfile.write if outfile is not None else relayed,
         [(notice.level, notice.text) for notice in config.notices],
         observer_of(outfile, config.logging, masker),
     )
@@ -87,30 +86,6 @@ def command_of(output: Output) -> Command:
     path = [os.path.abspath(each) for each in sys.path]
     streams: tuple[int | str, int | str] = (1, 2) if output.path == "-" else ("r", "r")
     return Command((sys.executable, "-c", _PROGRAM, *path), os.environ, streams)
-
-
-@define(eq=False)
-class Passage:
-    """
-    The way of what workers log into a file.
-
-    What finds no room there is lost, and nothing else: an error that came out of here would
-    end the pipe that the piece came through.
-
-    :ivar outfile: is written whole lines, though a full disk may take a part of one.
-    """
-
-    outfile: IO[Any]
-    _is_torn: bool = False
-
-    def write(self, lines: bytes) -> None:
-        """Write *lines*, on a line of their own also after a piece of which only a part fitted."""
-        try:
-            self.outfile.write(b"\n" + lines if self._is_torn else lines)
-        except (OSError, ValueError):  # the latter of a file that could not be begun anew
-            self._is_torn = True
-        else:
-            self._is_torn = False
 
 
 def relayed(lines: bytes) -> None:

@@ -50,6 +50,7 @@ _REMEDIES = {
     errno.EADDRINUSE: "another program listens there; stop it, or choose another port (--port)",
     errno.EACCES: "a port below 1024 needs root; choose a higher one (--port)",
     errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own (--host)",
+    errno.ENOENT: "there is no such folder; make it, or choose another place",
 }
 
 
@@ -66,7 +67,11 @@ def refusal(error: BaseException | None) -> str:
 
     The address comes first, as twistd passes on only so much of what ends a daemon.
     """
-    where = _place(error.interface, error.port) if isinstance(error, CannotListenError) else ""
+    where = ""
+    if isinstance(error, CannotListenError):
+        where = _place(error.interface, error.port)
+    elif isinstance(error, OSError) and (error.filename2 or error.filename):
+        where = f"unix:{os.fsdecode(error.filename2 or error.filename).removesuffix('.lock')}"
     return f"{where}: {remedy(error)}" if where else remedy(error)
 
 

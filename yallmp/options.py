@@ -49,9 +49,10 @@ Examples:
 
 def port_number(text: str) -> int:
     """*text* as a TCP port; 0 lets the system choose."""
-    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise usage.UsageError(f'--port: "{text}" is not a port number (0 to 65535)')
-    return int(text)
+    digits = text.lstrip("0") or "0"
+    if not (text.isascii() and text.isdigit() and len(digits) <= 5 and int(digits) <= 65535):
+        raise usage.UsageError(f'--port: "{text[:20]}" is not a port number (0 to 65535)')
+    return int(digits)
 
 
 def address(text: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -139,8 +140,11 @@ def load(path: str, access: Access) -> tuple[Registration, ...]:
     :raises ConfigError: it cannot be read, or something in it cannot be used.
     """
     try:
-        with open(path, "rb") as file:
-            _warn_if_open(path, os.fstat(file.fileno()).st_mode)
+        with open(path, "rb", opener=_without_waiting) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise OSError(0, "it is not a regular file")
+            _warn_if_open(path, mode)
             return _decoded(json.loads(file.read()), access)
     except FileNotFoundError:
         return ()
@@ -150,6 +154,11 @@ def load(path: str, access: Access) -> tuple[Registration, ...]:
         raise _unusable(path, error.message) from None
     except (ValueError, TypeError, KeyError, RecursionError):
         raise _unusable(path, "is not a list of models that this version has written") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file; a pipe would wait for somebody who writes into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _decoded(content: Any, access: Access) -> tuple[Registration, ...]:

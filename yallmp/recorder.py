@@ -50,9 +50,10 @@ def check_directory(directory: str) -> None:
         make_directories(directory)
         for folder, _ in KINDS.values():
             _try_to_write(os.path.join(directory, folder))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter of a path that is none
         raise RecorderError(
-            f"logging.directory {directory} cannot be written ({error.strerror}); "
+            f"logging.directory {directory} cannot be written "
+            f"({getattr(error, 'strerror', None) or error}); "
             "make it writable for the user that yallmp runs as, or choose another (--log-dir)"
         ) from error
 
