@@ -44,6 +44,7 @@ NEEDS = [
     "httptools >= 0.6.1",
     "hyperlink >= 21.0",
     "msgspec >= 0.19",
+    "prometheus-client >= 0.20",
     "pyOpenSSL >= 25.1",
     "service-identity >= 24.1",
     "zope.interface >= 6.0",

@@ -28,6 +28,7 @@ from yallmp.core.exchange import Event
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Config, Fallbacks, Server
 from yallmp.core.sse import Parser
+from yallmp.metrics import Metrics
 from yallmp.tap import Parts, wired
 from yallmp.upstream import WholeBody
 
@@ -266,6 +267,7 @@ class ProxyCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.net = MemoryNetwork()
         self.told: list[Event] = []
+        self.metrics = Metrics.alone()
         self.chance = 0.5
         self.fakes: dict[str, FakeBackend] = {}
         self._pool = HTTPConnectionPool(self.net, persistent=True)
@@ -323,7 +325,8 @@ class ProxyCase(SynchronousTestCase):
             wall=lambda: 1_800_000_000.0 + self.net.seconds(),
             draw=lambda: self.chance,
             new_id=lambda: f"{len(self.told):012x}",
-            tell=self.told.append,
+            tell=self.tell,
+            metrics=self.metrics,
         )
         self.net.listen("127.0.0.1", 8000, self.parts.site)
         return self.parts.registry
@@ -376,6 +379,10 @@ class ProxyCase(SynchronousTestCase):
         end.write(data)
         self.net.pump()
         return end.protocol
+
+    def tell(self, event: Event) -> None:
+        """An event of an exchange happens."""
+        self.told.append(event)
 
     def events_told(self, kind: type) -> list[Any]:
         """The events of one *kind* that were told."""

@@ -20,6 +20,7 @@ from yallmp.core.changes import Change, Made, Reload
 from yallmp.core.errors import BadConfiguration, ProxyError
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Fallbacks, Key, Notice, Server
+from yallmp.metrics import Metrics
 from yallmp.persistence import Alone, Persistence
 from yallmp.systemd import Herald
 
@@ -72,7 +73,9 @@ class AdminCase(SynchronousTestCase):
 
     def admin_of(self, persistence: Persistence) -> AdminAPI:
         """The administration, at some time of day."""
-        return AdminAPI(self.registry, self.clock, lambda: 1234.5, Alone(persistence))
+        return AdminAPI(
+            self.registry, self.clock, lambda: 1234.5, Alone(persistence), Metrics.alone()
+        )
 
     def configure(self, **fields: Any) -> None:
         """Put a configuration with these fields in force, as if started with it."""
@@ -174,7 +177,7 @@ class RegisteringTests(AdminCase):
                 return evolve(await super().make(change), behind=2)
 
         behind = Behind(Persistence(self.registry))
-        self.admin = AdminAPI(self.registry, self.clock, lambda: 1234.5, behind)
+        self.admin = AdminAPI(self.registry, self.clock, lambda: 1234.5, behind, Metrics.alone())
         answer = self.post(name="c", api_base=BASE)
         self.assertEqual(answer["warnings"], ["Workers that have not confirmed this yet: 2."])
 

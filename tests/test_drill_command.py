@@ -30,6 +30,7 @@ from yallmp.drill.rehearsal import Proxy, Rehearsal, Result
 from yallmp.drill.report import Report, as_text
 from yallmp.drill.setting import stages
 from yallmp.drill.timescale import ScaledReactor
+from yallmp.metrics import Metrics
 from yallmp.names import Names
 from yallmp.tap import wired
 
@@ -51,6 +52,7 @@ def make_proxy(config: Config, reactor: Any) -> Proxy:
         wall=lambda: 0.0,
         draw=lambda: 0.5,
         new_id=ids.__next__,
+        metrics=Metrics.alone(),
         tell=lambda event: None,
     )
     return Proxy(parts.site, parts.wires)

@@ -30,14 +30,14 @@ LAYERS: list[list[str]] = [
         "core.frames", "core.jsontext", "core.maskers", "core.masking", "core.nesting",
         "core.recordframe", "core.retention",
         "core.search", "core.secretnames", "core.sse", "core.told", "core.transcript",
-        "core.ordering", "core.shares",
+        "core.families", "core.ordering", "core.readings", "core.shares",
     ],
     # The values that the parts share.
     ["core.backend", "core.exchange", "core.settings"],
     # Decisions; reading the configuration is a package of its own.
     [
         "core.access", "core.answerhead", "core.asked", "core.breaker", "core.call", "core.catalog",
-        "core.changes", "core.control",
+        "core.changes", "core.control", "core.counts",
         "core.curl", "core.differences",
         "core.failures", "core.framing", "core.gate", "core.headers", "core.hops", "core.inflate",
         "core.inspector",
@@ -58,16 +58,16 @@ LAYERS: list[list[str]] = [
         "endpoints", "twistedpool", "wire",
         "answers", "arrivals", "bodies", "bulk", "certificates", "channel", "crowd",
         "daemonlog",
-        "descriptors", "downstream", "framing", "gaps",
-        "garbage", "inbound", "lazyrequest", "lean",
+        "descriptors", "downstream", "exposition", "framing", "gaps",
+        "garbage", "gauges", "inbound", "lag", "lazyrequest", "lean",
         "lean.*",
-        "lightreactor", "listening", "logfile", "logged", "losses", "mock", "names", "outlet",
-        "partfile", "playback",
+        "lightreactor", "listening", "logfile", "logged", "losses", "metrics", "mock", "names",
+        "outlet", "partfile", "playback",
         "punctual", "reactors", "record_files", "recorder", "recorder_child", "recorder_process",
         "refusing", "report",
         "shortcuts", "siblings",
         "reloads", "signals", "site", "slots",
-        "sweep", "systemd", "transports", "upstream", "wires", "worker_process",
+        "sweep", "systemd", "totals", "transports", "upstream", "wires", "worker_process",
     ],
     # One request.
     [
@@ -79,7 +79,7 @@ LAYERS: list[list[str]] = [
     ["admin", "api", "front", "persistence"],
     # The process and its commands.
     [
-        "agreement", "check", "daemon", "drill", "drill.*", "duty", "files", "replay",
+        "agreement", "census", "check", "daemon", "drill", "drill.*", "duty", "files", "replay",
         "rereading", "source", "supervisor",
     ],
     ["fleet", "tap"],
@@ -97,9 +97,10 @@ IMPURE = {
 }  # fmt: skip
 IMPURE_CALLS = {"open", "print", "input", "breakpoint", "exec", "eval", "__import__"}
 
-#: The imports inside functions: what loads the reactor, which may yet be chosen, and the
-#: one of ours, which is for Linux only.
+#: The imports inside functions: what loads the reactor, which may yet be chosen, the
+#: one of ours, which is for Linux only, and the library for metrics, which few need.
 LATE = {
+    ("metrics", "yallmp.exposition.exposition"),
     ("options", "yallmp.fleet"),
     ("options", "yallmp.tap"),
     ("reactors", "yallmp.lightreactor"),

@@ -24,6 +24,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from yallmp.accessline import AccessLine
+from yallmp.core.counts import Counts
 from yallmp.core.exchange import Attempt, AttemptEnd, Begin, End, Event, Head, Note, Read, Routed
 from yallmp.core.masking import Masker
 from yallmp.core.record import parse
@@ -111,7 +112,8 @@ class ObserverCase(SynchronousTestCase):
 
     def made(self, line: Line) -> Ledger:
         """The observer."""
-        return Ledger(Desk(self.recorder, lambda: MASKER), line, self.clock)
+        counts = Counts(lambda name: None)
+        return Ledger(Desk(self.recorder, lambda: MASKER), line, counts, self.clock)
 
     def rounds(self, count: int) -> None:
         """So many rounds pass."""

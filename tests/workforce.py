@@ -14,8 +14,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from yallmp.core.control import Order, decoded, size_of
+from yallmp.core.readings import Instruments
 from yallmp.core.registry import Registry
 from yallmp.siblings import Siblings
+from yallmp.totals import Shared
 from yallmp.worker_process import ANSWERS
 
 
@@ -70,7 +72,7 @@ class PretendedWorker:
         end = 8 + size_of(self.to[:8])
         self.order, self.to = decoded(self.to[8:end]), self.to[end:]
         registry = Registry.like(self.order.config, self.order.registrations)
-        self.siblings = Siblings(registry, self.clock)
+        self.siblings = Siblings(registry, self.clock, Shared(Instruments(), self.clock))
         self.siblings.duty = Told(self.told)
         self.siblings.makeConnection(Back(self))
 

@@ -17,7 +17,8 @@ imports from its own layer or one further down in this list, never upwards
 
 - :mod:`yallmp.daemon`: what starts before what, and how it stops
 - :mod:`yallmp.supervisor`: several of them, kept running; :mod:`yallmp.agreement`: what all of
-  them are told; :mod:`yallmp.duty`: what one does when it is told to
+  them are told; :mod:`yallmp.census`: what all of them counted; :mod:`yallmp.duty`: what one
+  does when it is told to
 - :mod:`yallmp.files`: the configuration, ``.env``, keys, certificates; :mod:`yallmp.source`:
   with the command line; :mod:`yallmp.rereading`: while the proxy runs
 - :mod:`yallmp.check`: what a configuration means
@@ -69,6 +70,9 @@ imports from its own layer or one further down in this list, never upwards
   :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses` (what could not be kept)
 - other workers: :mod:`yallmp.worker_process` (one, seen from the supervisor),
   :mod:`yallmp.siblings` (all of them, seen from one)
+- metrics: :mod:`yallmp.metrics` (asked for), :mod:`yallmp.totals` (those of all processes),
+  :mod:`yallmp.gauges` (what can be read off the parts), :mod:`yallmp.lag` (how late the reactor
+  is), :mod:`yallmp.exposition` (as text)
 - :mod:`yallmp.daemonlog`: the daemon's own log; :mod:`yallmp.logged` (services that write it),
   :mod:`yallmp.logfile` and :mod:`yallmp.outlet` (where it goes), :mod:`yallmp.gaps` (what it
   could not take)
@@ -115,6 +119,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   is read anew), :mod:`yallmp.core.differences`
 - several workers: :mod:`yallmp.core.control` (what they are told), :mod:`yallmp.core.ordering`
   (of changes), :mod:`yallmp.core.shares` (of limits)
+- metrics: :mod:`yallmp.core.families` (which there are), :mod:`yallmp.core.counts` (what requests
+  came to), :mod:`yallmp.core.readings` (what all of it says at one moment)
 - reading the file: :mod:`yallmp.core.config`, a package with a map of its own
 - records: :mod:`yallmp.core.exchange` (the events), :mod:`yallmp.core.record`,
   :mod:`yallmp.core.recordtext` (several events at once), :mod:`yallmp.core.recorded`,

@@ -1,5 +1,5 @@
 """
-The administration: models come and go while the proxy runs.
+The administration: models come and go while the proxy runs, and metrics tell of it.
 
 Every handler is entered through :func:`checked`, and so are paths that do not exist:
 whoever may not come in learns nothing about what is there.  Errors are raised and become
@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 
-from yallmp.answers import prepared_error, send_error, send_json
+from yallmp.answers import prepared_error, send_body, send_error, send_json
 from yallmp.core.access import admit_admin, listens_on_loopback
 from yallmp.core.backend import Backend
 from yallmp.core.changes import Made, Register, Remove
@@ -40,6 +40,7 @@ from yallmp.core.registration import parse_registration
 from yallmp.core.registry import Registered, Registry, in_force
 from yallmp.inbound import ProxyRequest
 from yallmp.interfaces import IChanges
+from yallmp.metrics import Metrics
 
 #: The largest body that is read here.
 MAX_BODY = 1024 * 1024
@@ -70,6 +71,7 @@ class AdminAPI:
     clock: IReactorTime
     wall: Callable[[], float]
     changes: IChanges
+    metrics: Metrics
     failures: AdminFailures = Factory(AdminFailures)
 
     app = Klein()
@@ -134,6 +136,14 @@ class AdminAPI:
         answer = reload_answer(made.differences)
         answer["warnings"] += _warnings(made)
         send_json(request, answer)
+
+    @app.route("/metrics", methods=["GET"])
+    @checked
+    async def tell_metrics(self, request: ProxyRequest) -> None:
+        """What all processes counted, for Prometheus."""
+        accept = ", ".join(request.arrival.visit.all("accept"))
+        media_type, text = await self.metrics.text(accept)
+        send_body(request, 200, text, ((b"content-type", media_type),))
 
     def _shown(self, backend: Backend) -> dict[str, Any]:
         fallbacks = in_force(self.registry.catalog.config.fallbacks, backend.model_name)
@@ -221,7 +231,9 @@ def _warnings(made: Made) -> Iterator[str]:
 def _no_such(error: BaseException | None, request: ProxyRequest) -> ProxyError:
     methods = getattr(error, "valid_methods", None)
     if not methods:
-        return NotFound("There is nothing at this path; see /admin/models and /admin/reload.")
+        return NotFound(
+            "There is nothing at this path; see /admin/models, /admin/reload and /metrics."
+        )
     allowed = ", ".join(sorted(methods))
     return MethodNotAllowed(
         f"{request.method.decode('latin-1')} is not a method of this path; {allowed} are.",

@@ -21,18 +21,21 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from yallmp.census import Census
 from yallmp.core.changes import Change, Made, Reload, made_of, make
 from yallmp.core.control import (
     Ask,
     Confirm,
     Go,
     Here,
+    Inquire,
     Message,
     Order,
     Ordered,
     Refused,
     Reread,
     Settled,
+    Tell,
 )
 from yallmp.core.errors import BadConfiguration, ProxyError
 from yallmp.core.ordering import Ordering
@@ -70,9 +73,11 @@ class Agreement:
     _lives: Counter[int] = field(factory=Counter)
     _reloading: dict[int, Deferred[int]] = field(factory=dict)
     _reloads: Repeated = field(init=False)
+    _census: Census = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._reloads = Repeated(self._reload)
+        self._census = Census(self.reactor, self.workers)
 
     def order(self, number: int) -> Order:
         """What a worker that starts now begins with; its owner reads the notices elsewhere."""
@@ -93,12 +98,15 @@ class Agreement:
         elif isinstance(message, Confirm):
             self._ordering.confirm(number, message.number)
             self._tell_settled()
+        elif isinstance(message, (Inquire, Tell)):
+            self._census.heard(number, message)
 
     def gone(self, number: int) -> None:
         """A process of worker *number* has ended."""
         self._lives[number] += 1
         self._ordering.leave(number)
         self._tell_settled()
+        self._census.gone(number)
 
     def reload(self) -> Deferred[Made]:
         """Read the configuration again, and have all put it in force."""

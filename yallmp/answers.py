@@ -18,7 +18,7 @@ _JSON: HeaderList = ((b"content-type", b"application/json"),)
 
 
 def send_body(request: IRequest, status: int, body: bytes, headers: HeaderList = ()) -> None:
-    """Send *body*, which is JSON, and finish; *headers* replace ones of the same name."""
+    """Send *body* and finish; it is JSON, unless *headers* have a ``content-type``."""
     named = {name for name, _ in headers}
     whole = (*(header for header in _JSON if header[0] not in named), *headers)
     if isinstance(request, ProxyRequest):

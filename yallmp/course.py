@@ -5,15 +5,17 @@ proxy: places at backends, breakers, the headers that tell the client.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 
 from yallmp.attempts import Attempt, Broken
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call, Delivered
-from yallmp.core.exchange import HeaderPairs, Note
+from yallmp.core.exchange import HeaderPairs, Note, Turn
 from yallmp.core.lastword import most_useful
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.core.seam import Seam
@@ -39,6 +41,8 @@ class Course:
     :ivar made: how many attempts there were.
     :ivar current: the one under way, or the one that answered.
     :ivar serving: the backend that the client has something of, by its name.
+    :ivar turns: where it did not go straight on.
+    :ivar waited: milliseconds of pauses, and of waits for a place.
     """
 
     call: Call
@@ -49,6 +53,8 @@ class Course:
     made: int = 0
     current: Attempt | None = None
     serving: str | None = None
+    turns: list[Turn] = field(factory=list)
+    waited: float = 0.0
     _turn: Deferred[None] | None = None
     _spent: Problem | None = None
     _committing: Commit | None = None
@@ -100,6 +106,8 @@ class Course:
         :raises Broken: after it.
         """
         self.current, self._committing = None, commit
+        if seam is None and (self.tried or backend is not self.call.route.legs[0]):
+            self._turn_to("retry" if again else "fallback")
         try:
             return await self._attempt(backend, seam)
         except (AttemptFailed, Broken) as failed:
@@ -107,6 +115,27 @@ class Course:
             self.tried.append(Tried(backend, failed.problem, lasted, again))
             self.current = None
             raise
+
+    def _turn_to(self, kind: str) -> None:
+        """It does not go on with the backend that it was at, or that comes first."""
+        if self.tried:
+            last = self.tried[-1]
+            self.turns.append(Turn(kind, last.backend.name, last.problem.reason.value))
+        else:
+            self.turns.append(Turn(kind, self.call.route.legs[0].name, "resting"))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the backend is asked once more."""
+        with self._waiting():
+            await deferLater(self.tools.clock, seconds)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        began = self.at()
+        try:
+            yield
+        finally:
+            self.waited += self.at() - began
 
     async def _attempt(self, backend: Backend, seam: Seam | None) -> Delivered:
         self._check_time()
@@ -128,7 +157,8 @@ class Course:
         """Wait for a place at a backend, as long as there is time."""
         self._turn = turn
         try:
-            await turn
+            with self._waiting():
+                await turn
         except CancelledError:
             self._check_time()
             raise
@@ -182,6 +212,10 @@ class Course:
     def broke(self) -> None:
         """The last attempt broke after the commit: its backend is told so."""
         self._count(self.tried[-1])
+
+    def to_be_rescued(self) -> None:
+        """What broke is to be gone on with by another."""
+        self._turn_to("rescue")
 
     def _count(self, tried: Tried) -> None:
         self.tally.failed(tried.backend.name, tried.problem, tried.lasted)

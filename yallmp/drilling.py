@@ -18,6 +18,7 @@ from yallmp.arrivals import Ids
 from yallmp.core.settings import Config
 from yallmp.drill import command
 from yallmp.drill.rehearsal import Proxy
+from yallmp.metrics import Metrics
 from yallmp.names import Names
 from yallmp.tap import wired
 
@@ -36,6 +37,7 @@ def make_proxy(config: Config, clock: Any) -> Proxy:
         wall=time.time,
         draw=random.random,
         new_id=Ids(secrets.token_hex),
+        metrics=Metrics.alone(),
         tell=lambda event: None,
     )
     return Proxy(parts.site, parts.wires)

@@ -14,7 +14,6 @@ from functools import partial
 
 from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from yallmp.attempts import Broken
@@ -193,7 +192,7 @@ class Exchange:
         self._repeat(True)
         try:
             if step.delay:
-                await deferLater(self.tools.clock, step.delay)
+                await self._course.pause(step.delay)
             if step.backend.name in self._course.resting:
                 return None
             return await self._course.attempt(step.backend, self._commit, again=True)
@@ -248,5 +247,7 @@ class Exchange:
                 delivered.finish_reason if delivered else None,
                 delivered.usage if delivered else None,
                 self._ending.said,
+                tuple(course.turns),
+                course.waited,
             )
         )

@@ -14,6 +14,7 @@ from yallmp.core.changes import Change, Made
 from yallmp.core.errors import ProxyError
 from yallmp.core.exchange import Splice
 from yallmp.core.inspector import Checked, Inspector
+from yallmp.core.readings import Reading
 from yallmp.core.sse import ServerEvent
 from yallmp.core.transcript import Transcript
 
@@ -67,6 +68,21 @@ class IChanges(Interface):
 
         :raises BadConfiguration: it cannot be used, and nothing is changed.
         :raises ProxyError: nobody knows what became of it.
+        """
+
+
+class ITotals(Interface):
+    """
+    What the metrics of the whole service say, of all processes that serve it.
+
+    Called on the reactor thread.
+    """
+
+    async def read() -> Reading:
+        """
+        What they say now; ends soon, be it without those that do not answer.
+
+        :raises ProxyError: nobody knows: a part of the sums would be taken for all.
         """
 
 

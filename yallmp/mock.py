@@ -8,7 +8,7 @@ a mock is a backend like any other, streamed or not, only without a network.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import define, field
@@ -27,13 +27,27 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from yallmp.core.backend import Backend
 from yallmp.core.digits import loads
 from yallmp.core.sse import event_bytes
+from yallmp.upstream import AgentFor
 from yallmp.wire import Wire
+from yallmp.wires import Wires
 
 #: Between two words of a streamed answer, in seconds: slow enough to be seen as a stream.
 PACE = 0.02
 _ANSWERS = ((b"/chat/completions", "chat"), (b"/completions", "text"))
+
+
+def agents(wires: Wires, wall: Callable[[], float]) -> AgentFor:
+    """Agents for attempts: a mock's own, or one over the network."""
+
+    def agent_for(backend: Backend, wire: Wire, *, fresh: bool) -> Any:
+        if backend.mock_response is not None:
+            return MockAgent(backend.mock_response, wire, wall)
+        return wires.agent(backend, wire, fresh=fresh)
+
+    return agent_for
 
 
 @implementer(IAgent)

@@ -3,8 +3,8 @@ The log observer: what becomes of the events of an exchange.
 
 :class:`Ledger` is a callable for twisted.logger that looks at events with the key
 ``exchange`` (:mod:`yallmp.core.exchange`) and ignores all others.  It writes request logs
-and error logs, through the recorder, and has one line said in the daemon's own log
-(:mod:`yallmp.accessline`).
+and error logs, through the recorder, has one line said in the daemon's own log
+(:mod:`yallmp.accessline`), and each exchange counted (:mod:`yallmp.core.counts`).
 
 Every request passes here six times, so nothing is done before it is needed.  What is to
 become of an exchange is decided when it begins, and one object for it
@@ -26,6 +26,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher
 from zope.interface import implementer
 
+from yallmp.core.counts import Counts
 from yallmp.core.exchange import Begin, End, Event
 from yallmp.stories import Desk, LoggedStory, Story
 
@@ -57,12 +58,14 @@ class Ledger:
 
     :param desk: what they are written with.
     :param line: says one line for each exchange, recorded or not, when it is over.
+    :param counts: counts each of them then.
     :param clock: counts the rounds that events wait, while there are any.
     """
 
-    def __init__(self, desk: Desk, line: Line, clock: IReactorTime) -> None:
+    def __init__(self, desk: Desk, line: Line, counts: Counts, clock: IReactorTime) -> None:
         self._desk = desk
         self._line = line
+        self._counts = counts
         self._clock = clock
         self._open: dict[str, Story] = {}
         self._round: IDelayedCall | None = None
@@ -115,6 +118,7 @@ class Ledger:
             story.end(end)
         finally:
             self._line.say(story.begin, end)
+            self._counts.count(story.begin, story.model, story.tries, end)
 
 
 def telling(ledger: Ledger, *others: ILogObserver) -> Callable[[Event], None]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twisted.application.service import Service
@@ -24,6 +25,8 @@ from zope.interface import implementer
 
 from yallmp import recorder_child
 from yallmp.core.backlog import Backlog
+from yallmp.core.families import RECORDS, RECORDS_LOST, Family
+from yallmp.core.readings import Labels, Value
 from yallmp.interfaces import IRecorder
 from yallmp.losses import Losses
 from yallmp.record_files import KINDS, make_directories
@@ -101,6 +104,7 @@ class Recorder(Service):
         self._directory = os.path.abspath(directory)
         self._backlog = Backlog(queue_bytes)
         self._batch: IDelayedCall | None = None
+        self._handed = {"request": 0, "error": 0}
         self._queue_losses = Losses(reactor, log)
         self._disk_losses = Losses(reactor, log)
         self._process_losses = Losses(reactor, log)
@@ -136,12 +140,14 @@ class Recorder(Service):
 
     def finish(self, name: str) -> None:
         """See :class:`IRecorder`."""
+        self._handed["request"] += 1
         self._backlog.finish(name)
         if self._batch is None:
             self._gather()
 
     def whole(self, name: str, data: bytes) -> None:
         """See :class:`IRecorder`."""
+        self._handed["request"] += 1
         if not self._backlog.whole(name, data):
             self._overflow()
         if self._batch is None:
@@ -157,10 +163,17 @@ class Recorder(Service):
 
     def error(self, name: str, data: bytes) -> None:
         """See :class:`IRecorder`."""
+        self._handed["error"] += 1
         if not self._backlog.error(name, data):
             self._overflow()
         if self._batch is None:
             self._gather()
+
+    def read(self) -> Iterator[tuple[Family, Mapping[Labels, Value]]]:
+        """See :data:`yallmp.core.readings.Source`."""
+        yield RECORDS, {(kind,): [count] for kind, count in self._handed.items()}
+        reasons = zip(("queue", "disk", "process"), self._losses(), strict=True)
+        yield RECORDS_LOST, {(reason,): [losses.total] for reason, losses in reasons}
 
     def startService(self) -> None:
         """

@@ -102,5 +102,6 @@ class Report:
                 message,
                 self._first_content,
                 body,
+                self._began,
             )
         )

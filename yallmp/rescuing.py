@@ -98,6 +98,7 @@ class Rescue:
         last = self.course.tried[-1].backend
         seconds = rescue_seconds(last.patience, broken.flowed)
         self._dog.expired = None
+        self.course.to_be_rescued()
         self.course.resume()
         now = self.course.tools.clock.seconds()
         self._dog.watch(now + seconds, _LATE, now)

@@ -28,17 +28,20 @@ from yallmp.core.control import (
     Go,
     Here,
     Hurry,
+    Measure,
     Message,
     Ordered,
     Refused,
     Reread,
     Settled,
+    Total,
     encoded,
 )
 from yallmp.core.differences import Differences
 from yallmp.core.errors import BadConfiguration, Overloaded, ProxyError
 from yallmp.core.registry import Registered, Registry
 from yallmp.interfaces import IChanges
+from yallmp.totals import Shared
 
 #: Beyond this nobody knows what became of a change, in seconds; and of a configuration that
 #: has to be read first, after another that is being read.
@@ -93,6 +96,7 @@ class Siblings(Protocol):
 
     registry: Registry
     clock: IReactorTime
+    totals: Shared
     duty: Obedient = field(init=False)
     _asked: dict[int, Asked] = field(factory=dict)
     _last: int = 0
@@ -119,6 +123,7 @@ class Siblings(Protocol):
 
     def connectionMade(self) -> None:
         """The supervisor hears us."""
+        self.totals.say = self._say
         self._say(Here())
 
     def dataReceived(self, data: bytes) -> None:
@@ -136,6 +141,8 @@ class Siblings(Protocol):
         elif isinstance(message, (Settled, Refused)):
             if message.ask in self._asked:
                 self._asked.pop(message.ask).tell(message)
+        elif isinstance(message, (Measure, Total)):
+            self.totals.hear(message)
         elif isinstance(message, Go):
             self.duty.go()
         elif isinstance(message, Drain):

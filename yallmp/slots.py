@@ -7,13 +7,19 @@ who wait allow: a backend may be replaced by one of the same name with another l
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from yallmp.core.backend import Backend
+from yallmp.core.families import QUEUE_WAITS, QUEUED, WAIT_BOUNDS, Family
 from yallmp.core.problems import AttemptFailed, Problem, Reason
+from yallmp.core.readings import Labels, Series, Value
 from yallmp.core.registry import InFlight
 from yallmp.core.shares import WHOLE, Share
 
@@ -34,6 +40,7 @@ class Slots:
         self._share = share
         self._in_flight = in_flight
         self._queues: dict[str, deque[_Turn]] = {}
+        self._waits = Series(QUEUE_WAITS)
 
     def take(self, backend: Backend) -> Deferred[None] | None:
         """
@@ -54,7 +61,24 @@ class Slots:
         queue = self._queues.setdefault(backend.name, deque())
         came: Deferred[None] = Deferred(lambda it: queue.remove((limit, it)))
         queue.append((limit, came))
-        return came.addTimeout(backend.queue_timeout, self._clock, _full)
+        came.addTimeout(backend.queue_timeout, self._clock, _full)
+        return came.addBoth(self._note_wait, backend.name, self._clock.seconds())
+
+    def _note_wait(self, result: Any, name: str, since: float) -> Any:
+        """Count a wait that is over, and pass on what it came to."""
+        ended = "served"
+        if isinstance(result, Failure):
+            ended = "timeout" if result.check(AttemptFailed) else "left"
+        waited = self._clock.seconds() - since
+        value = self._waits[name, ended]
+        value[bisect_left(WAIT_BOUNDS, waited)] += 1
+        value[-1] += waited
+        return result
+
+    def read(self) -> Iterator[tuple[Family, Mapping[Labels, Value]]]:
+        """See :data:`yallmp.core.readings.Source`."""
+        yield QUEUE_WAITS, self._waits
+        yield QUEUED, {(name,): [len(queue)] for name, queue in self._queues.items()}
 
     def give(self, backend: Backend) -> None:
         """Give the place back: to the first who waits, who then has it."""

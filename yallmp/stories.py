@@ -41,11 +41,17 @@ class Desk:
 
 @define(eq=False)
 class Story:
-    """An exchange that leaves an error log, if an attempt fails."""
+    """
+    An exchange that leaves an error log, if an attempt fails.
+
+    :ivar model: the configured model that it led to, if it was forwarded.
+    :ivar tries: its attempts that are over.
+    """
 
     desk: Desk
     begin: Begin
-    _model: str | None = field(default=None, init=False)
+    model: str | None = field(default=None, init=False)
+    tries: list[AttemptEnd] = field(factory=list, init=False)
     _failures: list[AttemptEnd] = field(factory=list, init=False)
 
     def add(self, event: Event) -> None:
@@ -64,16 +70,18 @@ class Story:
 
     def _look_at(self, event: Event) -> None:
         if isinstance(event, Routed):
-            self._model = event.model
-        elif isinstance(event, AttemptEnd) and event.error not in _NO_FAILURE:
-            self._failures.append(event)
+            self.model = event.model
+        elif isinstance(event, AttemptEnd):
+            self.tries.append(event)
+            if event.error not in _NO_FAILURE:
+                self._failures.append(event)
 
     def _name(self) -> str:
         return record_name(self.begin, self.desk.masker())
 
     def _tell_failures(self, name: str, log: str) -> None:
         """Write the error log: a block for each failure."""
-        model = self.begin.model or self._model
+        model = self.begin.model or self.model
         told = [_block(self.begin.time, model, failure, log) for failure in self._failures]
         masker = self.desk.masker()
         self.desk.recorder.error(name, b"\n".join([_block_text(block, masker) for block in told]))

@@ -31,11 +31,13 @@ class Sweep:
 
     :ivar limits: gives the limits in force.
     :ivar date: the time of day for answers' ``Date``, as of the last look.
+    :ivar came: how many connections there ever were.
     """
 
     clock: IReactorTime
     limits: Callable[[], Limits]
     date: bytes = b""
+    came: int = 0
     _known: Limits | None = None
     _open: set[SweptChannel] = field(factory=set)
     _call: IDelayedCall | None = None
@@ -48,8 +50,14 @@ class Sweep:
     def add(self, connection: SweptChannel) -> None:
         """Look after *connection*."""
         self._open.add(connection)
+        self.came += 1
         if self._call is None:
             self._wait()
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
 
     def discard(self, connection: SweptChannel) -> None:
         """*connection* is gone."""

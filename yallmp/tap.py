@@ -26,12 +26,13 @@ from yallmp.api import API
 from yallmp.arrivals import Arrivals, Ids
 from yallmp.certificates import CertificateError, Contexts
 from yallmp.core.addresses import refusal
-from yallmp.core.backend import Backend
 from yallmp.core.config.findings import ConfigError
 from yallmp.core.control import Order
+from yallmp.core.counts import Counts
 from yallmp.core.exchange import Event
 from yallmp.core.maskers import Maskers
 from yallmp.core.masking import Masker
+from yallmp.core.readings import Instruments
 from yallmp.core.registry import Registration, Registry, dated
 from yallmp.core.settings import Access, Config, Limits, Logging
 from yallmp.core.shares import WHOLE, Share
@@ -41,13 +42,16 @@ from yallmp.duty import Duty
 from yallmp.forwarding import Forwarding
 from yallmp.front import Front
 from yallmp.garbage import Garbage
+from yallmp.gauges import observe
+from yallmp.lag import Lag
 from yallmp.listening import (
     ListeningError,
     check_listening,
     endpoint_for,
     inherited_endpoint,
 )
-from yallmp.mock import MockAgent
+from yallmp.metrics import Aloof, Metrics
+from yallmp.mock import agents
 from yallmp.names import Names, ResolvingReactor
 from yallmp.observers import Ledger, Line, Silent, telling
 from yallmp.persistence import Alone, Persistence
@@ -62,8 +66,8 @@ from yallmp.source import Source
 from yallmp.stories import Desk
 from yallmp.systemd import Herald, herald_of, silent
 from yallmp.tools import Tools
-from yallmp.upstream import AgentFor, Upstream
-from yallmp.wire import Wire
+from yallmp.totals import Shared
+from yallmp.upstream import Upstream
 from yallmp.wires import Wires
 from yallmp.worker_process import ANSWERS, LISTENER
 
@@ -92,6 +96,7 @@ def wired(
     draw: Callable[[], float],
     new_id: Callable[[], str],
     tell: Callable[[Event], None],
+    metrics: Metrics,
     changes_of: Callable[[Registry], Any] = Alone.of,
     share: Share = WHOLE,
     registrations: Sequence[Registration] = (),
@@ -126,7 +131,7 @@ def wired(
         lean=config.server.http_client == "llhttp",
     )
     tools = Tools(
-        Upstream(_agents(wires, wall), reactor),
+        Upstream(agents(wires, wall), reactor),
         Slots(reactor, registry.in_flight, share),
         registry,
         reactor,
@@ -139,22 +144,12 @@ def wired(
     arrivals = Arrivals(reactor, wall, new_id, tell)
     api = API(registry, forwarding, arrivals, reactor, draw, draining)
     changes = changes_of(registry)
-    admin = AdminAPI(registry, reactor, wall, changes)
+    admin = AdminAPI(registry, reactor, wall, changes, metrics)
     shortcuts = Shortcuts(api.app)
     front = Front(api.app.resource(), shortcuts, admin.app.resource(), arrivals, access)
     site = ProxySite(front, limits, front.refused, front.left, reactor, share)
+    observe(metrics.instruments, registry, tools.slots, site, reactor)
     return Parts(registry, forwarding, wires, site, draining, changes)
-
-
-def _agents(wires: Wires, wall: Callable[[], float]) -> AgentFor:
-    """Agents for attempts: a mock's own, or one over the network."""
-
-    def agent_for(backend: Backend, wire: Wire, *, fresh: bool) -> Any:
-        if backend.mock_response is not None:
-            return MockAgent(backend.mock_response, wire, wall)
-        return wires.agent(backend, wire, fresh=fresh)
-
-    return agent_for
 
 
 def makeService(
@@ -173,7 +168,7 @@ def makeService(
     """
     check(config)
     check_listening(config.server)
-    served = _served(config, output, reactor)
+    served = _served(config, output, reactor, Metrics.alone(Aloof(reactor)))
     registry, changes = served.parts.registry, served.parts.changes
     Persistence(registry).restore()
     changes.rereading = Rereading(source, reactor, time.time, Maskers(registry.secrets))
@@ -191,12 +186,13 @@ def makeService(
 
 def work(order: Order, reactor: Any = real_reactor) -> None:
     """Be the worker that *order* describes, until its supervisor ends it."""
-    share = order.share
+    share, totals = order.share, Shared(Instruments(), reactor)
     served = _served(
         order.config,
         Output("-"),
         reactor,
-        changes_of=lambda registry: Siblings(registry, reactor),
+        Metrics(totals.instruments, totals, Aloof(reactor)),
+        changes_of=lambda registry: Siblings(registry, reactor, totals),
         share=share,
         registrations=order.registrations,
         retired=order.retired,
@@ -220,22 +216,28 @@ def work(order: Order, reactor: Any = real_reactor) -> None:
 
 @frozen
 class Served:
-    """The parts in the real world, with what records, and what writes the daemon's own log."""
+    """The parts in the real world, what starts before them, what writes the daemon's own log."""
 
     parts: Parts
-    recorder: Recorder
+    before: Sequence[IService]
     daemon_log: ILogObserver | None
 
 
 def _served(
-    config: Config, output: Output, reactor: Any, share: Share = WHOLE, **more: Any
+    config: Config,
+    output: Output,
+    reactor: Any,
+    metrics: Metrics,
+    share: Share = WHOLE,
+    **more: Any,
 ) -> Served:
     """The parts for *config* in the real world; *more* is for :func:`wired`."""
     recorder = _recorder(config, reactor, share)
     masker = Maskers(lambda: parts.registry.secrets())  # noqa: PLW0108 - made below
     daemon_log = output.observer(config.logging, masker)
     line = _line(config.logging, daemon_log, masker)
-    ledger = Ledger(Desk(recorder, masker), line, reactor)
+    counts = Counts(lambda name: parts.registry.catalog.known(name))  # noqa: PLW0108 - likewise
+    ledger = Ledger(Desk(recorder, masker), line, counts, reactor)
     parts = wired(
         config,
         reactor,
@@ -244,10 +246,14 @@ def _served(
         draw=random.random,
         new_id=Ids(secrets.token_hex),
         tell=telling(ledger),
+        metrics=metrics,
         share=share,
         **more,
     )
-    return Served(parts, recorder, daemon_log)
+    lag = Lag(reactor)
+    for each in (counts, recorder, lag):
+        metrics.instruments.add(each.read)
+    return Served(parts, [recorder, Garbage(), lag], daemon_log)
 
 
 def _daemon(
@@ -261,7 +267,7 @@ def _daemon(
         parts.site,
         parts.forwarding,
         parts.wires,
-        [served.recorder, Garbage()],
+        served.before,
         parts.draining,
         herald,
         lambda: parts.registry.catalog.config.drain_timeout,

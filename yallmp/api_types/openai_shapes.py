@@ -53,7 +53,9 @@ def usage_of(value: dict[str, Any]) -> Usage | None:
         return None
     prompt = usage.get("prompt_tokens", usage.get("input_tokens"))
     completion = usage.get("completion_tokens", usage.get("output_tokens"))
-    return Usage(_count(prompt), _count(completion), _count(usage.get("total_tokens")))
+    details = usage.get("prompt_tokens_details", usage.get("input_tokens_details"))
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return Usage(_count(prompt), _count(completion), _count(usage.get("total_tokens")), cached)
 
 
 def _count(value: Any) -> int | None:

@@ -223,7 +223,7 @@ def _preflight_headers(visit: Visit) -> Iterator[tuple[bytes, bytes]]:
 
 def is_admin(path: str) -> bool:
     """Whether *path*, decoded, is one of the administration's."""
-    return path == "/admin" or path.startswith("/admin/")
+    return path in ("/admin", "/metrics") or path.startswith("/admin/")
 
 
 def listens_on_loopback(server: Server) -> bool:

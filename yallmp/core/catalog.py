@@ -158,6 +158,11 @@ class Catalog:
         found = self._exact.get(target) or self._by_wildcard(target)
         return found and evolve(found, reason=f"alias of {target}", alias=asked)
 
+    def known(self, asked: str) -> str | None:
+        """The configured model that *asked* means, if there is one; no hint is looked for."""
+        found = self._named(asked) or self._unprefixed(asked) or self._by_wildcard(asked)
+        return None if found is None else found.model_name
+
     def _unprefixed(self, asked: str) -> Found | None:
         found = self._named(asked[len(_PREFIX) :]) if asked.startswith(_PREFIX) else None
         return found and evolve(found, reason=f"{found.reason}, {_PREFIX} removed")

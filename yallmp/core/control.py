@@ -10,6 +10,8 @@ Of the worker:
 - ``Ask``: a client wants a change; ``ask`` is the worker's own number for it
 - ``Reread``: a client wants the configuration to be read again
 - ``Confirm``: the change with this number is made
+- ``Inquire``: somebody wants to know what the metrics of all say
+- ``Tell``: what those of this worker say
 
 Of the supervisor:
 
@@ -17,6 +19,8 @@ Of the supervisor:
 - ``Ordered``: make this change; ``ask`` is set if it is the worker's own
 - ``Settled``: a change of the worker's own is made by all; ``behind`` have not said so yet
 - ``Refused``: the configuration that the worker wanted to be read cannot be used
+- ``Measure``: tell what your metrics say
+- ``Total``: what those of all say
 - ``Drain``: end, when what is under way is over
 - ``Hurry``: end now
 
@@ -29,7 +33,7 @@ from __future__ import annotations
 import json
 import pickle
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import asdict, define, field, frozen
@@ -137,6 +141,36 @@ class Refused:
 
 
 @frozen
+class Inquire:
+    """What do the metrics of all say?"""
+
+    ask: int
+
+
+@frozen
+class Measure:
+    """What do yours say?"""
+
+    number: int
+
+
+@frozen
+class Tell:
+    """They say this (:func:`yallmp.core.readings.written`)."""
+
+    number: int
+    reading: Mapping[str, Any]
+
+
+@frozen
+class Total:
+    """All together say this."""
+
+    ask: int
+    reading: Mapping[str, Any]
+
+
+@frozen
 class Drain:
     """End, when what is under way is over."""
 
@@ -146,8 +180,14 @@ class Hurry:
     """End now."""
 
 
-Message = Here | Ask | Reread | Confirm | Go | Ordered | Settled | Refused | Drain | Hurry
-_KINDS = (Here, Ask, Reread, Confirm, Go, Ordered, Settled, Refused, Drain, Hurry)
+Message = (
+    Here | Ask | Reread | Confirm | Inquire | Tell
+    | Go | Ordered | Settled | Refused | Measure | Total | Drain | Hurry
+)  # fmt: skip
+_KINDS = (
+    Here, Ask, Reread, Confirm, Inquire, Tell,
+    Go, Ordered, Settled, Refused, Measure, Total, Drain, Hurry,
+)  # fmt: skip
 _MESSAGES = {kind.__name__: kind for kind in _KINDS}
 _CHANGES = {kind.__name__: kind for kind in (Register, Remove)}
 

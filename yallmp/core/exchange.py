@@ -132,7 +132,7 @@ class AttemptEnd(Event):
 
     ``error`` is the class of failure in one word (``timeout``, ``status``,
     ``incomplete`` …) and ``message`` says more; both are ``None`` for a success.
-    ``body`` is the whole answer where it was not streamed.
+    ``body`` is the whole answer where it was not streamed, ``began`` when the attempt did.
     """
 
     number: int
@@ -143,6 +143,7 @@ class AttemptEnd(Event):
     message: str | None = None
     first_content: float | None = None
     body: bytes | None = None
+    began: float = 0.0
 
 
 @event
@@ -155,11 +156,27 @@ class Note(Event):
 
 @frozen
 class Usage:
-    """What the backend told about tokens."""
+    """What the backend told about tokens; ``cached`` are those of ``prompt`` it had before."""
 
     prompt: int | None = None
     completion: int | None = None
     total: int | None = None
+    cached: int | None = None
+
+
+@frozen
+class Turn:
+    """
+    A request that did not go the straight way.
+
+    ``kind`` is ``retry`` (again within its group), ``fallback`` (to the next backend of the
+    route) or ``rescue`` (a broken stream, to be gone on with); ``backend`` is the one that
+    was left, for ``reason``: a failure's class in one word, or ``resting``.
+    """
+
+    kind: str
+    backend: str
+    reason: str
 
 
 @event
@@ -170,7 +187,8 @@ class End(Event):
     ``outcome`` is success, upstream_error, incomplete, client_gone, rejected, shed or
     shutdown.  ``status`` is what the client was sent (499 if it left first), ``sent`` the
     bytes of body that went to it, ``at`` the whole duration.  ``body`` is what we said
-    ourselves (an error of ours), if that is what the client got.
+    ourselves (an error of ours), if that is what the client got.  ``waited`` are the
+    milliseconds of pauses before repetitions and of waits for a place at a backend.
     """
 
     at: float
@@ -182,3 +200,5 @@ class End(Event):
     finish_reason: str | None = None
     usage: Usage | None = None
     body: bytes | None = None
+    turns: tuple[Turn, ...] = ()
+    waited: float = 0.0
