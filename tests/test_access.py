@@ -4,6 +4,8 @@ Who may do what.
 
 from __future__ import annotations
 
+import contextlib
+from hmac import compare_digest
 from typing import Any
 
 from hypothesis import given
@@ -16,6 +18,7 @@ from twisted.web.server import Request
 from twisted.web.test.requesthelper import DummyChannel
 
 from yallmp.arrivals import Arrivals
+from yallmp.core import access as access_module
 from yallmp.core.access import (
     Admitted,
     admit,
@@ -138,6 +141,22 @@ class KeyTests(SynchronousTestCase):
             self.assertEqual((error.status, error.code), (401, "invalid_api_key"))
             self.assertNotIn(secret[:-1], error.message)
             self.assertIn((b"www-authenticate", b"Bearer"), error.headers)
+
+    def test_every_key_is_compared(self) -> None:
+        """Whichever is right, and also if none is: the time taken tells nothing."""
+        compared: list[tuple[int, int]] = []
+
+        def compare(one: bytes, other: bytes) -> bool:
+            compared.append((len(one), len(other)))
+            return compare_digest(one, other)
+
+        self.patch(access_module, "compare_digest", compare)
+        access = Access(keys=KEYS, admin_key=ADMIN)
+        for token in (KEYS[0].secret, KEYS[-1].secret, "x", KEYS[0].secret[:-1] + "x", "x" * 5000):
+            with contextlib.suppress(Unauthorized):
+                admit(visit(authorization=f"Bearer {token}"), access)
+            self.assertEqual(compared, [(32, 32)] * len(KEYS), token[:40])
+            compared.clear()
 
     def test_keys_beyond_ascii(self) -> None:
         """A key is its bytes; a header's text is those bytes as Latin-1."""

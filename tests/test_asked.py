@@ -21,7 +21,7 @@ from yallmp.core.asked import (
     Endpoint,
     understand,
 )
-from yallmp.core.errors import MissingParameter, RequestFault
+from yallmp.core.errors import DuplicateKey, MissingParameter, RequestFault
 from yallmp.core.jsonbody import Document
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -46,6 +46,14 @@ class RequiredTests(SynchronousTestCase):
                 self.assertEqual((error.param, error.status), ("model", 400))
         without = Document.parse(b'{"messages": [1]}')
         self.assertRaises(MissingParameter, understand, CHAT, without)
+
+    def test_the_model_in_another_case(self) -> None:
+        """Backends written in Go read it as well: then a key's limit would not hold there."""
+        for other in ("Model", "MODEL", "modeL"):
+            for members in ({other: "n"}, {other: None}):
+                error = self.assertRaises(DuplicateKey, asked, **members)
+                self.assertEqual((error.param, error.status), ("model", 400))
+        asked(models=["n"], MODELS=["n"], mode="x")
 
     def test_messages(self) -> None:
         """Chat needs messages, and only chat."""

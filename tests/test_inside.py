@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from tests.fakes import Got, ProxyCase, answer, good
-from yallmp.core.settings import Access, Key
+from yallmp.core.settings import Access, Fallbacks, Key
 
 CLIENT = "sk-client-0123456789abcdef"
 
@@ -139,3 +139,27 @@ class ListingTests(ProxyCase):
             got = self.ask(model="hidden-modem", headers=headers)
             self.assertEqual(got.status, 404)
             self.assertEqual(b"hidden-model" in got.body, told)
+
+    def test_every_way_to_another_model(self) -> None:
+        """Whatever a narrow key asks for, no backend but its own is asked."""
+        names = ("chat", "dear", "org/*")
+        backends = [self.fake(name, model_name=name, sends=None) for name in names]
+        fallbacks = Fallbacks(
+            by_model=(("virtual", ("chat", "dear")), ("falls", ("dear",)), ("plain", ("chat",))),
+            context_window=(("long", ("dear",)),),
+            content_policy=(("rude", ("org/x",)),),
+            aliases=(("chatty", "dear"), ("chat-2", "chat")),
+        )
+        also = [self.fake(name) for name in ("falls", "long", "rude")]
+        mine = ("chat", "virtual", "falls", "long", "rude", "chatt*", "plain", "org/a*")
+        access = Access(keys=(Key("narrow", CLIENT, mine),))
+        self.serve(*backends, *also, fallbacks=fallbacks, access=access)
+        allowed = {"chat", "openai/chat", "chat-2", "chatty", "plain", "org/a", "org/abc"}
+        for model in (
+            *allowed, "virtual", "falls", "long", "rude", "dear", "openai/dear", "org/x", "org/",
+            "org/*", "openai/openai/chat", "chat*", "CHAT", "dear\u200b", "openai/org/x", "*",
+        ):  # fmt: skip
+            got = self.finish(self.ask(model=model, headers={"x-api-key": CLIENT}))
+            self.assertEqual(got.status == 200, model in allowed, (model, got.body))
+        served = [b["model"] for name in ("dear", "org/*") for b in self.fakes[name].bodies]
+        self.assertEqual(sorted(served), ["a", "abc", "dear"])  # an alias that is allowed

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 from attrs import field, frozen
 
-from yallmp.core.errors import MissingParameter, RequestFault
+from yallmp.core.errors import DuplicateKey, MissingParameter, RequestFault
 from yallmp.core.jsonbody import Document
 from yallmp.core.search import has_word
 
@@ -23,6 +24,10 @@ _IDS = re.compile(
     rb'"(?:file_id|container_id|container)"\s*:\s*"[^"]'
     rb'|"(?:file_ids|vector_store_ids)"\s*:\s*\[\s*"'
 )
+#: ``model`` in all other cases: backends written in Go read each of them as the model, too.
+_OTHERWISE = frozenset(
+    "".join(letters) for letters in product(*((letter, letter.upper()) for letter in "model"))
+) - {"model"}
 #: Members that may bind a request.
 _BINDING = ("previous_response_id", "conversation", "background", "store")
 
@@ -78,7 +83,10 @@ def understand(endpoint: Endpoint, document: Document) -> Asked:
 
     :raises MissingParameter: no usable ``model``, or for chat no ``messages``.
     :raises RequestFault: ``stream`` is neither a boolean nor null.
+    :raises DuplicateKey: the model stands there a second time, in another spelling.
     """
+    if not document.places.keys().isdisjoint(_OTHERWISE):
+        raise DuplicateKey("Only 'model' in lower case may name the model.", param="model")
     model = document.get("model")
     if not isinstance(model, str) or not model:
         raise MissingParameter("The body needs a 'model': a non-empty string.", param="model")
