@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, eventAsText
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
@@ -228,9 +229,13 @@ class AnswerTests(InboundCase):
         self.assertIn(b'"internal_error"', self.sent()[2])
         self.assertFalse(self.wire.disconnecting)
         self.wire.clear()
-        self.ask(b"GET /begun HTTP/1.1")
+        with capturedLogs() as logs:
+            self.ask(b"GET /begun?key=hidden HTTP/1.1")
         self.assertTrue(self.wire.disconnecting)
         self.assertEqual(self.sent()[2], b"1\r\nx\r\n")
+        said = " ".join(eventAsText(each) for each in logs)
+        self.assertIn("/begun", said)
+        self.assertNotIn("hidden", said)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
 
 

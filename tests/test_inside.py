@@ -7,8 +7,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from tests.fakes import Got, ProxyCase, answer, good
+from yallmp.arrivals import Arrival, Ends
+from yallmp.core.backend import Backend
+from yallmp.core.exchange import Attempt, Begin
+from yallmp.core.masking import Masker
 from yallmp.core.settings import Access, Fallbacks, Key
+from yallmp.core.visit import Visit
+from yallmp.upstream import Outgoing
 
 CLIENT = "sk-client-0123456789abcdef"
 
@@ -101,6 +109,17 @@ class AddressTests(InsideCase):
         self.assertEqual(self.fakes["m"].requests, [])
         self.assertEqual(len(self.evil.requests), 2)
 
+    def test_this_machine(self) -> None:
+        """Where private addresses are refused, a name that leads to one gets no connection."""
+        self.serve(self.victim, access=Access(private_backends=False))
+        self.net.listen("127.0.0.1", 80, self.net.servers["10.0.0.1", 80])
+        for number, address in enumerate(("127.0.0.1", "10.0.0.1", "::ffff:10.0.0.1", "fd00::1")):
+            self.net.nameResolver.names["evil.test"] = [address]
+            self.register(model_name=f"r{number}", api_base="http://evil.test/v1")
+            got = self.finish(self.ask(model=f"r{number}"))
+            self.assertEqual((got.status, got.json["error"]["code"]), (502, "upstream_dns"))
+        self.assertEqual(self.fakes["m"].requests, [])
+
     def test_redirects(self) -> None:
         """They are not followed, wherever they lead."""
         self.serve(self.victim)
@@ -163,3 +182,29 @@ class ListingTests(ProxyCase):
             self.assertEqual(got.status == 200, model in allowed, (model, got.body))
         served = [b["model"] for name in ("dear", "org/*") for b in self.fakes[name].bodies]
         self.assertEqual(sorted(served), ["a", "abc", "dear"])  # an alias that is allowed
+
+
+class ReprTests(SynchronousTestCase):
+    """A value that ends up in a traceback or a log line tells no secret."""
+
+    def test_values_on_their_way(self) -> None:
+        """Neither headers, nor queries, nor bodies are in what values say of themselves."""
+        pairs = ((b"authorization", b"Bearer " + CLIENT.encode()),)
+        query, body = f"key={CLIENT}", CLIENT.encode()
+        ends = Ends("", "", "", "")
+        arrival = Arrival("1", 0, 0, ends, "GET", "/", query, pairs, Visit("", "", "GET", "/"))
+        shown = [
+            arrival,
+            Begin("1", 0, "", "", "GET", "/", query, pairs, body),
+            Attempt("1", 1, 0, "b", f"http://x/?{query}", pairs),
+            Outgoing(f"http://x/?{query}", pairs, body),
+            Key("k", CLIENT),
+            Access(admin_key=CLIENT),
+            Backend(
+                "b", "b", api_key=CLIENT, query=(("k", CLIENT),), extra_headers=(("k", CLIENT),)
+            ),
+            Visit("", "", "GET", "/", headers={"x": (CLIENT,)}),
+            Masker([CLIENT]),
+        ]
+        for each in shown:
+            self.assertNotIn(CLIENT, repr(each))

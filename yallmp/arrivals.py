@@ -86,7 +86,7 @@ class Arrival:
     ends: Ends
     method: str
     path: str
-    query: str
+    query: str = field(repr=False)
     headers: HeaderPairs = field(repr=False)
     visit: Visit = field(repr=False)
     client_request_id: str | None = None

@@ -109,7 +109,7 @@ class ProxyRequest(LazyRequest):
 
     def processingFailed(self, reason: Failure) -> Failure:  # noqa: N802
         """An error that should not be: told in our shape, without its traceback."""
-        _log.failure("serving {uri!r} failed", reason, uri=self.uri)
+        _log.failure("serving {path!r} failed", reason, path=self.path)
         if not self.startedWriting:
             self.answer(500, _JSON, error_body(ProxyError("The proxy failed; its log says why.")))
         else:
@@ -232,7 +232,7 @@ class ProxyRequest(LazyRequest):
 
     def _cleanup(self) -> None:
         if self.producer:
-            _log.error("A producer was left at {uri!r}.", uri=self.uri)
+            _log.error("A producer was left at {path!r}.", path=self.path)
             self.unregisterProducer()
         self.channel.requestDone(self)
         del self.channel
@@ -246,7 +246,7 @@ class ProxyRequest(LazyRequest):
             try:
                 call(gone)
             except Exception:
-                _log.failure("the end of {uri!r} was not taken note of", uri=self.uri)
+                _log.failure("the end of {path!r} was not taken note of", path=self.path)
 
     def let_go(self) -> None:
         """Let go of the body: whoever holds on to the request (Klein does) must not keep it."""

@@ -61,8 +61,8 @@ class AgentFor(Shape):
 class Outgoing:
     """A request as it is sent."""
 
-    url: str
-    headers: HeaderPairs
+    url: str = field(repr=False)
+    headers: HeaderPairs = field(repr=False)
     body: bytes = field(repr=False)
 
 

@@ -4,7 +4,7 @@ A request on its way through the proxy, and what became of it.
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from yallmp.core.asked import Asked
 from yallmp.core.exchange import HeaderPairs, Usage
@@ -26,8 +26,8 @@ class Call:
     asked: Asked
     route: Route
     config: Config
-    headers: HeaderPairs = ()
-    query: str = ""
+    headers: HeaderPairs = field(default=(), repr=False)
+    query: str = field(default="", repr=False)
     recorded: bool = True
 
 

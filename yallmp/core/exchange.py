@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 if TYPE_CHECKING:
     from attrs import frozen as event
@@ -53,9 +53,9 @@ class Begin(Event):
     listener: str
     method: str
     path: str
-    query: str
-    headers: HeaderPairs
-    body: bytes
+    query: str = field(repr=False)
+    headers: HeaderPairs = field(repr=False)
+    body: bytes = field(repr=False)
     client_request_id: str | None = None
     key_name: str | None = None
     model: str | None = None
@@ -94,8 +94,8 @@ class Attempt(Event):
     number: int
     at: float
     backend: str
-    url: str
-    headers: HeaderPairs
+    url: str = field(repr=False)
+    headers: HeaderPairs = field(repr=False)
     splices: tuple[Splice, ...] = ()
     body: bytes | None = None
 
