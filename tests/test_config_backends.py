@@ -267,15 +267,14 @@ class MistakeTests(SynchronousTestCase):
 
     def test_not_yet(self) -> None:
         """Settings of later versions say so."""
-        for name in ["http_proxy", "parameters", "extends"]:
+        for name in ["parameters", "extends"]:
             self.assertEqual(
                 messages(f"{name}: x\n"), [f"{name}: {name} is not yet supported; remove it"]
             )
-        for path in ["router_settings.http_proxy",
+        for path in ["router_settings.parameters",
                      "general_settings.drain_delay", "general_settings.server.tls",
                      "limits.max_buffered_bytes", "limits.max_client_buffer",
-                     "limits.write_timeout",
-                     "limits.max_response_head_bytes"]:  # fmt: skip
+                     "limits.write_timeout"]:  # fmt: skip
             *sections, name = path.split(".")
             opened = "".join(f"{{{section}: " for section in sections)
             text = entry(BASE) + f"{opened}{{{name}: 1}}{'}' * len(sections)}"[1:-1]

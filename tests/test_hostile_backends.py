@@ -98,10 +98,14 @@ class BackendCase(TestCase):
         self.backend = backend
         port = reactor.listenTCP(0, backend, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        resolving = ResolvingReactor(reactor, Names(reactor))
-        self.wires = Wires(resolving, resolving, Contexts(), lambda: limits, lean=self.lean)
+        self.wires = self.new_wires(limits)
         self.addCleanup(self.closed, backend, self.wires)
         self.url = f"http://127.0.0.1:{port.getHost().port}"
+
+    def new_wires(self, limits: Limits) -> Wires:
+        """Connections of the client that is tested."""
+        resolving = ResolvingReactor(reactor, Names(reactor))
+        return Wires(resolving, resolving, Contexts(), lambda: limits, lean=self.lean)
 
     async def closed(self, backend: Faulty, wires: Wires) -> None:
         """Close what is open, on both sides."""
@@ -115,7 +119,10 @@ class BackendCase(TestCase):
         """Status and body of the answer to a request of so many bytes."""
         self.wire = Wire(reactor, 10.0)
         backend = Backend("b", "m", api_base=self.url)
-        outgoing = Outgoing(f"{self.url}/x", (), b"x" * size)
+        return await self.answer(backend, Outgoing(f"{self.url}/x", (), b"x" * size))
+
+    async def answer(self, backend: Backend, outgoing: Outgoing) -> tuple[int, bytes]:
+        """Status and body of what comes of *outgoing*."""
         response = await Upstream(self.wires.agent, reactor).send(backend, outgoing, self.wire)
         return response.code, await collected(response, self.wire, 10_000, lambda data: data)
 

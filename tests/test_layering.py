@@ -26,6 +26,7 @@ LAYERS: list[list[str]] = [
     ["", "core"],
     # Words, formats and parsers that know nothing of ours.
     [
+        "core.proxies",
         "core.addresses", "core.backlog", "core.digits", "core.errors", "core.escapes",
         "core.frames", "core.jsontext", "core.maskers", "core.masking", "core.nesting",
         "core.recordframe", "core.retention",
@@ -55,7 +56,7 @@ LAYERS: list[list[str]] = [
     ["api_types", "api_types.*"],
     # What touches the world, each one thing.
     [
-        "endpoints", "twistedpool", "wire",
+        "endpoints", "tunnel", "twistedpool", "wire",
         "answers", "arrivals", "bodies", "bulk", "certificates", "channel", "crowd",
         "daemonlog",
         "descriptors", "downstream", "exposition", "framing", "gaps",

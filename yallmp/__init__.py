@@ -58,12 +58,13 @@ imports from its own layer or one further down in this list, never upwards
   its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening` (whether the
   address is free)
 - backends: :mod:`yallmp.upstream` (one request), :mod:`yallmp.bodies` (what comes back),
-  :mod:`yallmp.wires` (connections), :mod:`yallmp.wire` (an attempt's own), :mod:`yallmp.endpoints`
-  (where they begin), :mod:`yallmp.lean` (an HTTP client, a package with a map of its own),
-  :mod:`yallmp.twistedpool` (the same for Twisted's client), :mod:`yallmp.certificates` (TLS),
-  :mod:`yallmp.names` (DNS), :mod:`yallmp.slots` (``max_in_flight``), :mod:`yallmp.mock`
-  (``mock_response``), :mod:`yallmp.report` (what an attempt tells of itself),
-  :mod:`yallmp.wholes` (answers that are no streams)
+  :mod:`yallmp.wires` (connections), :mod:`yallmp.wire` (an attempt's own),
+  :mod:`yallmp.endpoints` (where they begin), :mod:`yallmp.tunnel` (proxies), :mod:`yallmp.lean`
+  (an HTTP client, a package with a map of its own), :mod:`yallmp.twistedpool` (the same for
+  Twisted's client), :mod:`yallmp.certificates` (TLS), :mod:`yallmp.names` (DNS),
+  :mod:`yallmp.slots` (``max_in_flight``), :mod:`yallmp.mock` (``mock_response``),
+  :mod:`yallmp.report` (what an attempt tells of itself), :mod:`yallmp.wholes` (answers that are
+  no streams)
 - records: :mod:`yallmp.recorder` (hands them over), :mod:`yallmp.recorder_process` (the second
   process, seen from the first),
   :mod:`yallmp.recorder_child` (the second process), :mod:`yallmp.record_files`,
@@ -113,6 +114,7 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`
 - who may do what: :mod:`yallmp.core.access`, :mod:`yallmp.core.visit`,
   :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`
+- which way to backends: :mod:`yallmp.core.proxies`
 - what is configured: :mod:`yallmp.core.settings` and :mod:`yallmp.core.backend` (the values),
   :mod:`yallmp.core.catalog` (names), :mod:`yallmp.core.registry` (what is in force now),
   :mod:`yallmp.core.registration`, :mod:`yallmp.core.changes` (a model comes, or goes, or all

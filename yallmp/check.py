@@ -45,7 +45,8 @@ class Destination:
     """
     A backend as the report shows it.
 
-    ``url`` is empty for one that is answered inside the process.  ``sends`` is the model
+    ``url`` is empty for one that is answered inside the process; ``proxy`` is the address of
+    the proxy that it is asked through.  ``sends`` is the model
     name that it is asked for, ``None`` where that is the rest of what a wildcard matched.
     """
 
@@ -54,6 +55,7 @@ class Destination:
     sends: str | None
     api_type: str
     has_key: bool
+    proxy: str | None
     order: int
     weight: float
     stream_rescue: str
@@ -183,6 +185,7 @@ def destination(backend: Backend) -> Destination:
         sends=None if passes_on(backend) else backend.sends or backend.model_name,
         api_type=backend.api_type,
         has_key=backend.api_key is not None,
+        proxy=backend.proxy.address if backend.proxy is not None else None,
         order=backend.order,
         weight=backend.weight,
         stream_rescue=backend.stream_rescue,
@@ -270,6 +273,8 @@ def facts(backend: Destination, *, shared: bool) -> Iterator[str]:
     yield backend.url
     yield f'asked for "{backend.sends}"' if backend.sends else "asked for the rest of the name"
     yield "with a key" if backend.has_key else "without a key"
+    if backend.proxy is not None:
+        yield f"through the proxy {backend.proxy}"
     if backend.api_type != "openai":
         yield f"speaks {backend.api_type}"
     if shared:

@@ -1,8 +1,8 @@
 """
-Where connections to backends begin: name, TCP and TLS, within ``connect_timeout``.
+Where connections to backends begin: name, TCP, proxy and TLS, within ``connect_timeout``.
 
 A connection is *there* for TLS when the handshake is done, so that ``connect_timeout``
-covers name, TCP and TLS.
+covers all of it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from yallmp.core.proxies import Proxy
+from yallmp.tunnel import TunnelEndpoint
 from yallmp.wire import Wire
 
 #: After how many seconds the next address of a name is tried as well (RFC 8305, 5).
@@ -116,17 +118,28 @@ class _Endpoint:
 @implementer(IAgentEndpointFactory)
 @define
 class Endpoints:
-    """Makes the endpoint of one attempt."""
+    """
+    Makes the endpoint of one attempt.
+
+    :ivar tls: gives what makes TLS connections to a host.
+    :ivar proxy: what stands in between, if anything does.
+    """
 
     reactor: Any
     wire: Wire
     tls: Callable[[str], Any]
+    proxy: Proxy | None = None
 
     def endpointForURI(self, uri: URI) -> _Endpoint:
-        """TCP for ``http``, TLS over it for ``https``."""
-        host = uri.host.decode("ascii")
-        plain = self._plain(host, uri.port)
-        return _Endpoint(self.wire, plain, self.tls(host) if uri.scheme == b"https" else None)
+        """TCP for ``http``, TLS over it for ``https``; by way of the proxy, if there is one."""
+        host, is_tls = uri.host.decode("ascii"), uri.scheme == b"https"
+        if self.proxy is None:
+            plain = self._plain(host, uri.port)
+        else:
+            plain = self._plain(self.proxy.host, self.proxy.port)
+            if is_tls:
+                plain = TunnelEndpoint(plain, self.proxy, host, uri.port)
+        return _Endpoint(self.wire, plain, self.tls(host) if is_tls else None)
 
     def _plain(self, host: str, port: int) -> IStreamClientEndpoint:
         """An address is connected to directly; a name may have several, tried in turn."""

@@ -19,9 +19,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 from twisted.web._newclient import HEADER, STATUS, HTTP11ClientProtocol
-from twisted.web.client import HTTPConnectionPool
+from twisted.web.client import URI, Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
 
 from yallmp import bulk
+from yallmp.core.proxies import Proxy
 from yallmp.lean.parser import NotHTTP
 from yallmp.wire import Wire
 
@@ -84,6 +86,36 @@ class _Clients(Factory):
     def buildProtocol(self, addr: object) -> _Client:
         """One connection."""
         return _Client(self.idle, self.head_max())
+
+
+class TwistedAgent(Agent):
+    """
+    Twisted's agent, which may have a proxy.
+
+    :ivar proxy: asked in place of the backend for what is not encrypted.
+    """
+
+    proxy: Proxy | None = None
+
+    def _requestWithEndpoint(
+        self,
+        key: Any,
+        endpoint: Any,
+        method: bytes,
+        parsedURI: URI,
+        headers: Headers | None,
+        bodyProducer: Any,
+        requestPath: bytes,
+    ) -> Deferred[Any]:
+        if self.proxy is not None and parsedURI.scheme == b"http":
+            requestPath = parsedURI.toBytes()
+            headers = Headers() if headers is None else headers.copy()
+            for name, value in self.proxy.headers:
+                headers.addRawHeader(name, value)
+        sent: Deferred[Any] = super()._requestWithEndpoint(
+            key, endpoint, method, parsedURI, headers, bodyProducer, requestPath
+        )
+        return sent
 
 
 class TwistedPool(HTTPConnectionPool):

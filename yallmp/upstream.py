@@ -30,7 +30,7 @@ from twisted.web.client import (
     ResponseFailed,
     ResponseNeverReceived,
 )
-from twisted.web.http import REQUEST_TIMEOUT
+from twisted.web.http import PROXY_AUTH_REQUIRED, REQUEST_TIMEOUT
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
@@ -47,6 +47,10 @@ from yallmp.wire import Wire
 
 #: treq would make a jar for each client.
 _NO_COOKIES = IndexableCookieJar()
+#: Statuses that may tell of something else than the request: a connection that was idle too
+#: long, and a proxy that does not know us.
+_NO_ANSWERS = (REQUEST_TIMEOUT, PROXY_AUTH_REQUIRED)
+_NO_WAY = Problem(Reason.UNREACHABLE, "the proxy wants other credentials (407)")
 _TLS_ERRORS = (CertificateError, SSL.Error, VerificationError)
 
 
@@ -169,10 +173,22 @@ class Upstream:
             if problem.reason is not Reason.DISCONNECTED or not wire.reused:
                 raise AttemptFailed(problem) from error
         else:
-            if response.code != REQUEST_TIMEOUT or not (wire.reused and _closes(response, wire)):
+            if response.code not in _NO_ANSWERS or self._is_answer(backend, response, wire):
                 return response
             wire.cut()
         return await self._again(backend, outgoing, wire)
+
+    def _is_answer(self, backend: Backend, response: IResponse, wire: Wire) -> bool:
+        """
+        Whether a response of an unusual status is an answer to the request.
+
+        :raises AttemptFailed: it is the proxy's, which does not let us through.
+        """
+        if response.code == REQUEST_TIMEOUT:
+            return not (wire.reused and _closes(response, wire))
+        if backend.proxy is not None:
+            raise AttemptFailed(_NO_WAY)
+        return True
 
     async def _again(self, backend: Backend, outgoing: Outgoing, wire: Wire) -> IResponse:
         wire.release()  # of the connection that is dead

@@ -13,16 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.web.client import Agent
 from twisted.web.iweb import IAgent
 
 from yallmp.certificates import Contexts
 from yallmp.core.backend import Backend, Tls
+from yallmp.core.proxies import Proxy
 from yallmp.core.settings import Limits
 from yallmp.endpoints import Endpoints
 from yallmp.lean.agent import LeanAgent
 from yallmp.lean.pool import LeanPool
-from yallmp.twistedpool import TwistedPool
+from yallmp.twistedpool import TwistedAgent, TwistedPool
 from yallmp.wire import Wire
 
 #: Idle connections kept for each address.
@@ -53,7 +53,7 @@ class Wires:
         self._contexts = contexts
         self._limits = limits
         self._lean = lean
-        self._pools: dict[tuple[Tls, bool], TwistedPool | LeanPool] = {}
+        self._pools: dict[tuple[Tls, Proxy | None, bool], TwistedPool | LeanPool] = {}
 
     def agent(self, backend: Backend, wire: Wire, *, fresh: bool) -> IAgent:
         """
@@ -62,12 +62,16 @@ class Wires:
         :param fresh: whether a new connection is needed, rather than one from the pool.
         """
         reactor = self._guarded if backend.registered else self._reactor
-        endpoints = Endpoints(reactor, wire, lambda host: self._contexts.creator(backend.tls, host))
+        proxy = backend.proxy
+        endpoints = Endpoints(
+            reactor, wire, lambda host: self._contexts.creator(backend.tls, host), proxy
+        )
         if self._lean:
             pool = self._pool(backend)
-            return LeanAgent(pool, endpoints.endpointForURI, wire.takes, fresh)
+            return LeanAgent(pool, endpoints.endpointForURI, wire.takes, fresh, proxy)
         pool = self._twisted_pool(persistent=False) if fresh else self._pool(backend)
-        agent: IAgent = Agent.usingEndpointFactory(self._reactor, endpoints, pool)
+        agent: TwistedAgent = TwistedAgent.usingEndpointFactory(self._reactor, endpoints, pool)
+        agent.proxy = proxy
         return agent
 
     def close(self) -> Deferred[Any]:
@@ -80,7 +84,7 @@ class Wires:
         return done
 
     def _pool(self, backend: Backend) -> Any:
-        key = (backend.tls, backend.registered)
+        key = (backend.tls, backend.proxy, backend.registered)
         if key not in self._pools:
             self._pools[key] = self._new_pool()
         return self._pools[key]

@@ -13,6 +13,8 @@ from functools import cached_property
 
 from attrs import field, frozen
 
+from yallmp.core.proxies import Proxy
+
 #: What is in force where the file says nothing; seconds.
 DEFAULTS: dict[str, float] = {
     "connect_timeout": 5.0,
@@ -130,6 +132,7 @@ class Backend:
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     pass_headers: tuple[str, ...] = ()
     tls: Tls = Tls()
+    proxy: Proxy | None = None
     max_in_flight: int | None = None
     queue_timeout: float = 5.0
     stream_rescue: str = "auto"

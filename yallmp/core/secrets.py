@@ -31,6 +31,8 @@ def secrets_of(config: Config) -> frozenset[str]:
 def _of_backends(config: Config) -> Iterator[str | None]:
     for backend in config.backends:
         yield backend.api_key
+        if backend.proxy is not None and backend.proxy.credentials is not None:
+            yield from (backend.proxy.credentials, backend.proxy.credentials.partition(":")[2])
         for name, value in (*backend.extra_headers, *backend.query):
             if is_secret_name(name):
                 yield value

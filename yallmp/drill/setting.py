@@ -109,5 +109,6 @@ def _walled(backend: Backend, number: int, address: str) -> Backend:
         extra_headers=(),
         query=(),
         tls=Tls(),
+        proxy=None,
         registered=False,
     )

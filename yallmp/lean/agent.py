@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.web.client import URI
 from twisted.web.http_headers import Headers
@@ -16,6 +16,7 @@ from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
 from yallmp.core.exchange import HeaderPairs
+from yallmp.core.proxies import Proxy
 from yallmp.lean.connection import Connection
 from yallmp.lean.pool import LeanPool
 
@@ -32,12 +33,14 @@ class LeanAgent:
 
     :ivar endpoint_for: gives the endpoint of an address.
     :ivar took: is told of the connection that the attempt got.
+    :ivar proxy: asked in place of the backend for what is not encrypted.
     """
 
     pool: LeanPool
     endpoint_for: Callable[[URI], Any]
     took: Callable[[Connection], Any]
     fresh: bool = False
+    proxy: Proxy | None = None
 
     def request(
         self,
@@ -59,6 +62,8 @@ class LeanAgent:
         """The same with its parts as they are."""
         try:
             to = parsed(url)
+            if self.proxy is not None:
+                to, pairs = for_proxy(to, pairs, self.proxy)
             data = head_of_request(method, to, pairs, len(body)), body
         except (Unsendable, ValueError):
             return fail()
@@ -95,6 +100,13 @@ def parsed(url: str) -> Address:
     """
     uri = URI.fromBytes(url.encode("ascii"))
     return Address(uri, uri.netloc, uri.originForm, (uri.scheme, uri.host, uri.port))
+
+
+def for_proxy(to: Address, pairs: HeaderPairs, proxy: Proxy) -> tuple[Address, HeaderPairs]:
+    """A request that a proxy passes on: its target is the whole URL; TLS passes it by."""
+    if to.uri.scheme != b"http":
+        return to, pairs
+    return evolve(to, target=to.uri.toBytes()), (*pairs, *proxy.headers)
 
 
 def head_of_request(method: bytes, to: Address, pairs: HeaderPairs, length: int) -> bytes:

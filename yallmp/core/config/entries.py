@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import evolve, fields_dict, frozen
 
+from yallmp.core import proxies
 from yallmp.core.backend import Backend, Patience, Tls
 from yallmp.core.config import destination
 from yallmp.core.config.destination import Destination
@@ -18,8 +19,9 @@ from yallmp.core.config.reading import Reading
 from yallmp.core.config.schema import API_TYPES, ENTRY, PARAMS
 from yallmp.core.config.sections import member, read_section
 from yallmp.core.config.yamltree import Map, Node, Scalar, from_json
+from yallmp.core.proxies import BadProxy, Proxy
 
-_OWN = {"api_base", "sends", "patience", "tls"}
+_OWN = {"api_base", "sends", "patience", "tls", "proxy"}
 _DIRECT = set(fields_dict(Backend)) - {"name", "model_name", "log_requests", *_OWN}
 
 
@@ -86,7 +88,8 @@ def read_entry(reading: Reading, node: Node, defaults: Mapping[str, Any]) -> Ent
 
 def treatment(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the values of ``router_settings`` that are defaults for all backends."""
-    names = {*_DIRECT, *fields_dict(Patience), "ssl_verify", "ssl_ca_file", "stream_timeout"}
+    tls = ("ssl_verify", "ssl_ca_file")
+    names = {*_DIRECT, *fields_dict(Patience), *tls, "stream_timeout", "http_proxy"}
     return _expanded({name: value for name, value in values.items() if name in names})
 
 
@@ -135,8 +138,25 @@ def _backend(reading: Reading, node: Map, model_name: str, values: Mapping[str, 
         sends=to.sends,
         patience=Patience(**patience),
         tls=Tls(values.get("ssl_verify", True), values.get("ssl_ca_file")),
+        proxy=_proxy(reading, to),
         **direct,
     )
+
+
+def _proxy(reading: Reading, to: Destination) -> Proxy | None:
+    """What stands between: as configured, else as the environment has it."""
+    if "http_proxy" in to.values or reading.environ is None or "mock_response" in to.values:
+        found: Proxy | None = to.values.get("http_proxy")
+        return found
+    variable = proxies.variable_for(to.api_base, reading.environ)
+    if variable is None:
+        return None
+    try:
+        return proxies.parsed(reading.environ[variable].strip())
+    except BadProxy as error:
+        remedy = "set another, or http_proxy: off here, or name the host in NO_PROXY"
+        reading.problem(to.node, f"the environment's {variable} {error}; {remedy}")
+        return None
 
 
 def _check_names(reading: Reading, to: Destination, model_name: str) -> None:

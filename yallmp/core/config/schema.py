@@ -56,10 +56,11 @@ TREATMENT = (
     Setting("pass_headers", wirekinds.header_names),
     Setting("ssl_verify", kinds.boolean),
     Setting("ssl_ca_file", kinds.certificates),
+    Setting("http_proxy", kinds.or_off(wirekinds.proxy)),
     Setting("max_in_flight", kinds.or_off(_ONE), aliases=("max_parallel_requests",)),
     Setting("queue_timeout", kinds.seconds_or_zero),
 )
-_LATER_TREATMENT = ("http_proxy", "parameters")
+_LATER_TREATMENT = ("parameters",)
 
 #: Which statuses lead to S and to N; it is said for all models at once.
 _STATUSES = (

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from yallmp.core.config.kinds import text
 from yallmp.core.config.reading import Reading
 from yallmp.core.config.yamltree import Map, Node, Scalar, Seq
+from yallmp.core.proxies import BadProxy, Proxy, parsed
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -131,6 +132,18 @@ def _plain(reading: Reading, node: Node) -> object:
         reading.problem(node, f"{reading.shown(node)} is no JSON value")
         return None
     return value
+
+
+def proxy(reading: Reading, node: Node) -> Proxy | None:
+    """A proxy that leads to backends; never shown, as it may have a password in it."""
+    value = text(reading, node)
+    if value is None:
+        return None
+    try:
+        return parsed(value)
+    except BadProxy as error:
+        reading.problem(node, str(error))
+        return None
 
 
 def url(reading: Reading, node: Node) -> str | None:
