@@ -11,7 +11,8 @@ a fault is written down as it happens, one step after the other.  Nothing here i
 
 - :mod:`chaos.item`: an item, and what may come of it
 - :mod:`chaos.figures`: the figures of reliability, and what each may be
-- :mod:`chaos.upstream` and :mod:`chaos.scripts`: the backends, and what they do
+- :mod:`chaos.upstream`, :mod:`chaos.peer` and :mod:`chaos.scripts`: the backends, their
+  connections, and what they do
 - :mod:`chaos.client` and :mod:`chaos.heard`: the clients, and what they make of an answer
 - :mod:`chaos.proxy` and :mod:`chaos.setting`: the proxy's process and its configuration
 - :mod:`chaos.stand`: what a check has in its hands

@@ -26,6 +26,8 @@ KINDS = {
     "unknown": ("127.0.0.1", False, False),
     "old-tls": ("127.0.0.1", False, True),
 }
+#: A server that is called by TLS and does not speak it.
+NO_TLS = "none"
 
 
 @define(eq=False)
@@ -51,7 +53,7 @@ class Certificates:
 
     def get(self, kind: str | None) -> ssl.SSLContext | None:
         """What a server with that certificate uses; nothing without TLS."""
-        if kind is None:
+        if kind is None or kind == NO_TLS:
             return None
         if kind not in self._made:
             self._made[kind] = self._server(kind)

@@ -26,10 +26,14 @@ def chat(model: str, **more: Any) -> bytes:
 
 
 def head(
-    length: int | None, *fields: str, key: str | None = None, path: str = "/v1/chat/completions"
+    length: int | None,
+    *fields: str,
+    key: str | None = None,
+    path: str = "/v1/chat/completions",
+    method: str = "POST",
 ) -> bytes:
     """The head of a request; without a *length*, nothing says how long its body is."""
-    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
     if key is not None:
         lines.append(f"Authorization: Bearer {key}")
     if length is not None:

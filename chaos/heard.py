@@ -57,8 +57,13 @@ class Answer:
     @property
     def data(self) -> list[bytes]:
         """The data of the events."""
-        lines = _LINE.split(self.body)
-        return [line[5:].strip() for line in lines if line.startswith(b"data:")]
+        blocks: list[list[bytes]] = [[]]
+        for line in _LINE.split(self.body):
+            if line.startswith(b"data:"):
+                blocks[-1].append(line[5:].strip())
+            elif not line:
+                blocks.append([])
+        return [b"\n".join(block) for block in blocks if block]
 
     @property
     def values(self) -> list[dict[str, Any]]:

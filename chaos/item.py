@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 if TYPE_CHECKING:
+    from chaos.peer import Peer
     from chaos.stand import Stand
-    from chaos.upstream import Peer
 
 #: What a backend does with a connection, from its first moment to its last.
 Script = Callable[["Peer"], None]
@@ -38,7 +38,9 @@ class Backend:
     :ivar params: more of its ``litellm_params``.
     :ivar deaf: whether connections to it are never completed.
     :ivar host: the name by which the proxy is told to call it.
-    :ivar tls: the name of a certificate of :mod:`chaos.certificates`; none is plain HTTP.
+    :ivar tls: the name of a certificate of :mod:`chaos.certificates`; without, plain HTTP.
+    :ivar unasked: whether the item is right if nobody ever calls it.
+    :ivar knows: secrets besides its key that it may get.
     """
 
     script: Script | None
@@ -46,6 +48,8 @@ class Backend:
     deaf: bool = False
     host: str = "127.0.0.1"
     tls: str | None = None
+    knows: tuple[str, ...] = ()
+    unasked: bool = False
 
 
 def _backends(given: Sequence[Backend | Script | None]) -> tuple[Backend, ...]:

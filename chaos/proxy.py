@@ -49,7 +49,11 @@ class Proxy:
     def __attrs_post_init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         self.write(self.config)
-        self.start()
+        try:
+            self.start()
+        except Wrong:
+            self.remove()
+            raise
 
     def write(self, config: Mapping[str, Any]) -> None:
         """Write its configuration."""
@@ -109,6 +113,18 @@ class Proxy:
         """What all of them take, in MiB."""
         return accounts.memory_kb(self.process.pid) / 1024
 
+    def forget_peak(self) -> float:
+        """From here on the peak counts anew; what all of them take now, in MiB."""
+        for pid in self.pids:
+            with suppress(OSError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+        return sum(_status_kb(pid, "VmRSS:") for pid in self.pids) / 1024
+
+    @property
+    def peak(self) -> float:
+        """The most that they took since, in MiB; each counts by itself."""
+        return sum(_status_kb(pid, "VmHWM:") for pid in self.pids) / 1024
+
     def records(self, pattern: str = "requests/*.log") -> list[Path]:
         """Files below its log directory."""
         return sorted((self.folder / "logs").glob(pattern))
@@ -148,6 +164,14 @@ def _descriptors(pid: int) -> int:
         return len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return 0
+
+
+def _status_kb(pid: int, name: str) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith(name):
+                return int(line.split()[1])
+    return 0
 
 
 def _kill(pid: int) -> None:

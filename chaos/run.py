@@ -20,7 +20,7 @@ from chaos.figures import Measured
 from chaos.item import Absent, Item, Late, Wrong
 from chaos.proxy import OURS, Proxy
 from chaos.secrets import Found
-from chaos.stand import Stand
+from chaos.stand import Seen, Stand
 from chaos.upstream import Listener
 
 TRIES = 3
@@ -111,31 +111,34 @@ class Run:
     def _tried(self, item: Item, proxy: Proxy, listeners: list[Listener]) -> Outcome:
         began = time.monotonic()
         for tries in range(1, TRIES + 1):
-            stand, error = self._once(item, proxy, listeners)
+            seen, error = self._once(item, proxy, listeners)
             if not isinstance(error, Late) or tries == TRIES:
                 break
         word = {type(None): "passed", Absent: "absent"}.get(type(error), "failed")
         why = "" if error is None else _told(error)
         return Outcome(
-            item, word, why, time.monotonic() - began, tries, tuple(stand.measured),
-            tuple(stand.notes),
+            item, word, why, time.monotonic() - began, tries, tuple(seen.measured),
+            tuple(seen.notes),
         )  # fmt: skip
 
     def _once(
         self, item: Item, proxy: Proxy, listeners: list[Listener]
-    ) -> tuple[Stand, Exception | None]:
+    ) -> tuple[Seen, Exception | None]:
         if item.config is not None:
             return self._alone(item)
         stand = Stand(item, proxy, listeners)
-        return stand, _checked(stand) or _mishap(stand)
+        return stand.seen, _checked(stand) or _mishap(stand)
 
-    def _alone(self, item: Item) -> tuple[Stand, Exception | None]:
+    def _alone(self, item: Item) -> tuple[Seen, Exception | None]:
         """An item with a proxy of its own."""
         listeners = self._listen(item)
-        proxy = self._start([(item, listeners)], item.config)
+        try:
+            proxy = self._start([(item, listeners)], item.config or {})
+        except Wrong as error:
+            return Seen(), error
         stand = Stand(item, proxy, listeners)
         try:
-            return stand, _checked(stand) or _mishap(stand)
+            return stand.seen, _checked(stand) or _mishap(stand)
         finally:
             stand.close()
             self._over(proxy, listeners)
@@ -149,9 +152,10 @@ def _told(error: Exception) -> str:
 
 def _foreign(listener: Listener) -> list[Found]:
     """Secrets that a backend got besides its own key."""
-    own = listener.key.encode()
-    raw = b"\n".join(bytes(peer.raw) for peer in listener.peers).replace(own, b"")
-    return secrets.search("a backend", raw, secrets.PLANTED)
+    raw = b"\n".join(bytes(peer.raw) for peer in listener.peers)
+    raw = raw.replace(listener.key.encode(), b"")
+    foreign = [each for each in secrets.PLANTED if each not in listener.spec.knows]
+    return secrets.search("a backend", raw, foreign)
 
 
 def _mishap(stand: Stand) -> Exception | None:

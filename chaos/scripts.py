@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from chaos.item import Script
-from chaos.upstream import Ask, Peer
+from chaos.peer import Ask, Peer
 from yallmp.drill.answers import (
     DONE,
     TEXT,
@@ -130,6 +130,18 @@ def well(peer: Peer, ask: Ask) -> None:
 
 
 WELL = each(well)
+
+
+def saying(text: str) -> bytes:
+    """A good answer of another text."""
+    value = completion("m")
+    value["choices"][0]["message"]["content"] = text
+    return whole(200, value)
+
+
+def stream(*events: bytes) -> bytes:
+    """A whole stream of these events, in chunks."""
+    return stream_head() + in_chunks(events) + chunked(b"")
 
 
 def events(first: int = 0, end: int | None = None, model: str = "m") -> bytes:

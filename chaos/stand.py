@@ -4,6 +4,7 @@ What a check has in its hands: the proxy, its item's backends, clients, and a pl
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -19,20 +20,27 @@ from chaos.scripts import TEXT
 from chaos.upstream import Listener, eventually
 
 
+@define
+class Seen:
+    """What an item found: its figures, and what to print behind it."""
+
+    measured: list[Measured] = field(factory=list)
+    notes: list[str] = field(factory=list)
+
+
 @define(eq=False)
 class Stand:
     """
     An item that is being run.
 
     :ivar backends: the item's, in its order.
-    :ivar measured: the figures so far.
+    :ivar seen: what was measured so far, and what there is to say.
     """
 
     item: Item
     proxy: Proxy
     backends: list[Listener]
-    measured: list[Measured] = field(factory=list)
-    notes: list[str] = field(factory=list)
+    seen: Seen = field(factory=Seen)
     _callers: list[Caller] = field(factory=list)
 
     @property
@@ -63,6 +71,23 @@ class Stand:
         caller.close()
         return answer
 
+    def crowd(self, count: int, **more: Any) -> list[Answer]:
+        """The answers to *count* requests that are sent before the first answer is read."""
+        callers = [self.open(**more) for _ in range(count)]
+        answers = [caller.answer() for caller in callers]
+        for caller in callers:
+            caller.close()
+        return answers
+
+    def call(self, method: str, path: str, value: Any = None, key: str = secrets.CLIENT) -> Answer:
+        """The answer to any request of ours."""
+        caller = self.caller()
+        body = b"" if value is None else json.dumps(value).encode()
+        caller.send(client.head(len(body), key=key, path=path, method=method) + body)
+        answer = caller.answer()
+        caller.close()
+        return answer
+
     def direct(self, number: int = 0, **more: Any) -> Caller:
         """A connection to a backend without the proxy between, on which a request was sent."""
         caller = Caller(self.backends[number].port, self.item.limit)
@@ -78,13 +103,13 @@ class Stand:
         :raises Wrong: it is above its goal.
         """
         found = Measured(figure, value, self.item.id)
-        self.measured.append(found)
+        self.seen.measured.append(found)
         if not found.kept:
             raise (Late if GOALS[figure].is_time else Wrong)(f"figure {found}")
 
     def note(self, text: str) -> None:
         """Something to print behind the item."""
-        self.notes.append(text)
+        self.seen.notes.append(text)
 
     def must(self, condition: object, text: object) -> None:
         """
@@ -100,6 +125,10 @@ class Stand:
         found = eventually(condition, seconds)
         self.must(found, text)
         return found
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)  # noqa: TID251 - there is no reactor here
 
     def leave(self) -> None:
         """Close the clients' connections, and let scripts that wait go on."""

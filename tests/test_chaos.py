@@ -23,9 +23,9 @@ SELECTION = (
     "status.400-at-fault",
     "body.truncated",
     "body.html",
-    "stream.cut-in-mid-event",
-    "stream.ended-early",
-    "stream.rescued",
+    "stream.cut-in-mid-event-rst",
+    "stream.ended-cleanly-but-early",
+    "stream.rescued-after-40",
     "client.leaves-while-waiting",
     "client.leaves-in-the-stream",
 )

@@ -5,14 +5,36 @@ The catalogue.  A module is a group of items, or a part of one; its ``ITEMS`` ar
 from __future__ import annotations
 
 from chaos.item import Item
-from chaos.items import admin, body, client, connection, leaks, service, smuggling, status, stream
+from chaos.items import (
+    admin,
+    body,
+    client,
+    connection,
+    heavy,
+    leaks,
+    manners,
+    protocol,
+    service,
+    smuggling,
+    status,
+    stream,
+    streams,
+    uploads,
+    waits,
+)
 
 ITEMS: tuple[Item, ...] = (
     *connection.ITEMS,
+    *protocol.ITEMS,
     *status.ITEMS,
+    *waits.ITEMS,
     *body.ITEMS,
+    *heavy.ITEMS,
     *stream.ITEMS,
+    *streams.ITEMS,
     *client.ITEMS,
+    *manners.ITEMS,
+    *uploads.ITEMS,
     *smuggling.ITEMS,
     *leaks.ITEMS,
     *admin.ITEMS,

@@ -4,10 +4,20 @@ Backends that cannot be reached, or whose connection ends before there is an ans
 
 from __future__ import annotations
 
+from chaos.certificates import NO_TLS
 from chaos.item import Backend, Item
-from chaos.scripts import WELL, in_turn, says_and_closes, says_and_resets, well
+from chaos.peer import Peer
+from chaos.scripts import (
+    WELL,
+    completion,
+    error,
+    in_turn,
+    says_and_closes,
+    says_and_resets,
+    well,
+    whole,
+)
 from chaos.stand import Stand, bounded, refused, served
-from chaos.upstream import Peer
 
 TIMES = {"request_timeout": 1, "connect_timeout": 1}
 
@@ -49,14 +59,15 @@ def resets_in_the_request(peer: Peer) -> None:
 def closes_when_idle(peer: Peer) -> None:
     """Answers one request, keeps the connection, and closes it a moment later."""
     well(peer, peer.ask())
-    peer.pause(0.3)
+    peer.pause(0.06)
     peer.close()
 
 
 def _stale(stand: Stand) -> None:
-    """Two requests, the second on a connection that the backend closes as it comes."""
+    """Requests on connections that are gone, or go as the request comes."""
     for _ in range(6):
         served(stand, stand.ask())
+        stand.wait(0.06)
     stand.must(not stand.backends[1].asks, "the fallback was asked: a stale connection counted")
 
 
@@ -65,6 +76,38 @@ def resets_when_reused(peer: Peer) -> None:
     well(peer, peer.ask())
     peer.read()
     peer.reset()
+
+
+def closes_its_half(peer: Peer) -> None:
+    """Says at once that it will never answer, and goes on reading."""
+    peer.end_writing()
+    peer.until_gone()
+
+
+def refuses_early(peer: Peer) -> None:
+    """Refuses behind the first bytes of a request, and reads no more of it."""
+    peer.read()
+    peer.send(error(413, "Too much."))
+    peer.close()
+
+
+def half_a_handshake(peer: Peer) -> None:
+    """Answers TLS's first message with the beginning of a record."""
+    peer.read()
+    peer.send(b"\x16\x03\x03\x10\x00")
+    peer.until_gone()
+
+
+def plain_answer(peer: Peer) -> None:
+    """Answers whatever comes in plain HTTP."""
+    peer.read()
+    peer.send(whole(200, completion("m")))
+    peer.close()
+
+
+def _early(stand: Stand) -> None:
+    """A request of a megabyte, of which the backend wants to see nothing."""
+    served(stand, stand.ask(messages=[{"role": "user", "content": "x" * (1 << 20)}]))
 
 
 def _never_told(stand: Stand) -> None:
@@ -197,5 +240,55 @@ ITEMS = (
         "trusts nobody, or only the system's authorities",
         _rescued,
         (Backend(WELL, tls="good"),),
+    ),
+    Item(
+        "connection.half-closed",
+        "the backend closes its half of the connection and goes on reading",
+        "the fallback answers",
+        "waits for an answer that was said not to come",
+        _rescued,
+        (closes_its_half, WELL),
+    ),
+    Item(
+        "connection.refused-early",
+        "the backend refuses a large request behind its first bytes and closes",
+        "the fallback answers",
+        "loses the answer, or blocks on a request that nobody reads",
+        _early,
+        (refuses_early, WELL),
+    ),
+    Item(
+        "connection.tls-silent",
+        "the backend accepts and never answers TLS's first message",
+        "the fallback answers as connect_timeout is over",
+        "counts a connection without TLS as made, and waits for the next timeout",
+        _in_time,
+        (Backend(says_nothing, tls=NO_TLS), WELL),
+        TIMES,
+    ),
+    Item(
+        "connection.tls-half-a-handshake",
+        "the backend begins a record of TLS and does not end it",
+        "the fallback answers as connect_timeout is over",
+        "waits for the rest",
+        _in_time,
+        (Backend(half_a_handshake, tls=NO_TLS), WELL),
+        TIMES,
+    ),
+    Item(
+        "connection.tls-answered-in-plain",
+        "the backend answers TLS's first message with plain HTTP",
+        "the fallback answers",
+        "reads the plain answer",
+        _rescued,
+        (Backend(plain_answer, tls=NO_TLS), WELL),
+    ),
+    Item(
+        "connection.tls-reset",
+        "the backend resets in the handshake",
+        "the fallback answers",
+        "passes the reset on",
+        _rescued,
+        (Backend(resets_in_the_request, tls=NO_TLS), WELL),
     ),
 )

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from chaos import secrets
 from chaos.item import Item
+from chaos.peer import Ask, Peer
 from chaos.scripts import each, events, head, whole
 from chaos.stand import Stand
-from chaos.upstream import Ask, Peer
 
 #: What a backend makes of its credential: the bytes of a whole answer.
 Says = Callable[[bytes], bytes]
