@@ -261,7 +261,9 @@ ITEMS = (
          "it is given up on as write_timeout is over", "keeps it, and the backend, for ever",
          _stuck, (each(offering),), config={"limits": {"write_timeout": 2}}, limit=60),
     Item("client.reads-late", "a client that begins to read after a second",
-         "all of it", "has dropped what did not fit", _read_late, (each(offering),), limit=60),
+         "all of it", "has dropped what did not fit",
+         _read_late, (each(offering),), config={}, limit=60),
     Item("client.reads-slowly", "a client that reads a little at a time", "all of it",
-         "gives up on who is merely slow", _read_slowly, (each(offering),), limit=60),
+         "gives up on who is merely slow",
+         _read_slowly, (each(offering),), config={}, limit=60),
 )  # fmt: skip
