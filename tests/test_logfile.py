@@ -96,7 +96,7 @@ class FullTests(LogFileCase):
         """A device that refuses every byte, and is not renamed at any size."""
         log = BoundedLog.fromFullPath("/dev/full", rotateLength=1)
         log.write("lost\n")
-        self.assertEqual((log._gap.lines, log.shouldRotate()), (1, None))
+        self.assertEqual((log.gap.lines, log.shouldRotate()), (1, None))
 
 
 class RotationTests(LogFileCase):

@@ -26,6 +26,7 @@ from tests.fakes import (
     completion,
     error,
     good,
+    good_either,
     reset,
     silent,
     stream,
@@ -239,6 +240,31 @@ class OutcomeTests(MetricsCase):
         self.assertEqual(self.of("yallmp_queue_length").get(("m",), 0), 0)
         first.leave()
         self.net.pump()
+
+    def test_connections(self) -> None:
+        """Of clients those that are open and that came; to backends by whether they wait."""
+        self.serve(self.fake("m", silent, good_either))
+        waiting = self.ask()
+        self.finish(self.ask())
+        connections = {("idle",): 1, ("busy",): 1}
+        self.assertEqual(self.of("yallmp_backend_connections"), connections)
+        self.assertEqual(self.value("yallmp_client_connections_accepted_total"), 2)
+        waiting.leave()
+        self.net.pump()
+        self.assertEqual(self.value("yallmp_backend_connections", state="busy"), 0)
+        self.assertEqual(self.value("yallmp_client_connections"), 1)
+
+
+class TwistedClientTests(MetricsCase):
+    """With Twisted's own client."""
+
+    http_client = "twisted"
+
+    def test_connections(self) -> None:
+        """Those that wait are known."""
+        self.serve(self.fake("m"))
+        self.finish(self.ask())
+        self.assertEqual(self.of("yallmp_backend_connections"), {("idle",): 1})
 
 
 class LabelTests(MetricsCase):

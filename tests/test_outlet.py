@@ -265,7 +265,7 @@ class StreamTests(SynchronousTestCase):
         with open("/dev/full", "w") as full:
             writer = cast("Outlet", self.writer(full.fileno()))
             writer.write("lost\n")
-        self.assertEqual(writer._gap.lines, 1)
+        self.assertEqual(writer.gap.lines, 1)
 
 
 class HoldTests(SynchronousTestCase):

@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core.changes import Reload
 from yallmp.core.errors import BadConfiguration
+from yallmp.core.families import RELOADED, RELOADS_FAILED
 from yallmp.core.masking import Masker
-from yallmp.rereading import PATIENCE, Rereading, reading
+from yallmp.rereading import PATIENCE, History, Rereading, reading
 from yallmp.source import Flags, Source
 
 GOOD = "model_list: [{model_name: m, litellm_params: {mock_response: hi}}]\n"
@@ -123,6 +124,11 @@ class ThreadTests(RereadingCase):
         super().setUp()
         self.reactor = Reactor()
         self.works: list[Callable[[], None]] = []
+        self.wall = 5.0
+        masker = Masker({"a-known-secret-value"})
+        self.rereading = Rereading(
+            self.source, self.reactor, lambda: self.wall, lambda: masker, self.works.append
+        )
         self.said: list[str] = []
         observer = lambda event: self.said.append(formatEvent(event))  # noqa: E731
         globalLogPublisher.addObserver(observer)
@@ -130,11 +136,7 @@ class ThreadTests(RereadingCase):
 
     def read(self) -> Deferred[Reload]:
         """Read in a thread that a test runs."""
-        masker = Masker({"a-known-secret-value"})
-        rereading = Rereading(
-            self.source, self.reactor, lambda: 5.0, lambda: masker, self.works.append
-        )
-        return Deferred.fromCoroutine(rereading())
+        return Deferred.fromCoroutine(self.rereading())
 
     def test_good(self) -> None:
         """Nothing is read before the thread does."""
@@ -153,6 +155,23 @@ class ThreadTests(RereadingCase):
         self.assertIn(error.problems[0], self.said[0])
         self.assertIn("stays in force", self.said[0])
         self.assertNotIn("a-known-secret-value", self.said[0] + error.message)
+
+    def test_what_came_of_it_so_far(self) -> None:
+        """The metrics tell when the one in force was read, and how often that failed."""
+        history = self.rereading.history
+        self.assertEqual(history, History(5.0, 0))
+        self.wall = 6.0
+        self.read()
+        self.works.pop()()
+        self.assertEqual(history, History(6.0, 0))
+        self.wall = 7.0
+        self.write("x")
+        failing = self.read()
+        self.works.pop()()
+        self.failureResultOf(failing, BadConfiguration)
+        self.assertEqual(history, History(6.0, 1))
+        told = {family: values[()] for family, values in history.read()}
+        self.assertEqual(told, {RELOADED: [6.0], RELOADS_FAILED: [1]})
 
     def test_a_disk_that_hangs(self) -> None:
         """It is given up, and what comes of it later goes nowhere."""

@@ -13,6 +13,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.live_proxy import (
     CLIENT_KEY,
     PATIENCE,
@@ -136,6 +138,32 @@ class ChangeTests(WorkersCase):
         names = [model["source"]["model_name"] for model in kept["models"]]
         self.assertEqual(names, ["new-0", "new-2"])
         (self.proxy.folder / "models.json").unlink()  # it has a key in it, as it must
+
+
+class MetricsTests(WorkersCase):
+    """What all counted."""
+
+    def counted(self) -> dict[str, float]:
+        """Requests that went well, and workers, of the whole service."""
+        url = f"http://127.0.0.1:{self.proxy.port}/metrics"
+        request = Request(url, headers={"Authorization": f"Bearer {CLIENT_KEY}"})
+        with _direct.open(request, timeout=PATIENCE) as answer:
+            text = answer.read().decode()
+        samples = [s for each in text_string_to_metric_families(text) for s in each.samples]
+        chats = [s.value for s in samples if s.labels.get("endpoint") == "chat"
+                 and s.name == "yallmp_requests_total"]  # fmt: skip
+        told = {s.name: s.value for s in samples if s.name.startswith("yallmp_worker")}
+        return {"chats": sum(chats), **told}
+
+    def test_one_is_killed(self) -> None:
+        """Any of them tells of all; the counts of one that dies stay."""
+        self.assertEqual([self.chat("chat") for _ in range(ASKED)], [200] * ASKED)
+        told = {"chats": ASKED, "yallmp_workers": 2, "yallmp_workers_reporting": 2}
+        for _ in range(4):
+            self.assertEqual(self.counted(), {**told, "yallmp_worker_restarts_total": 0})
+        os.kill(min(self.pids), signal.SIGKILL)
+        self.serving(3)
+        self.assertEqual(self.counted(), {**told, "yallmp_worker_restarts_total": 1})
 
 
 class EndTests(WorkersCase):

@@ -62,6 +62,7 @@ class Agreement:
     :ivar rereading: reads the configuration again.
     :ivar herald: is told of reloads.
     :ivar workers: by their numbers.
+    :ivar census: what they counted.
     """
 
     reactor: Any
@@ -73,11 +74,11 @@ class Agreement:
     _lives: Counter[int] = field(factory=Counter)
     _reloading: dict[int, Deferred[int]] = field(factory=dict)
     _reloads: Repeated = field(init=False)
-    _census: Census = field(init=False)
+    census: Census = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._reloads = Repeated(self._reload)
-        self._census = Census(self.reactor, self.workers)
+        self.census = Census(self.reactor, self.workers)
 
     def order(self, number: int) -> Order:
         """What a worker that starts now begins with; its owner reads the notices elsewhere."""
@@ -99,14 +100,14 @@ class Agreement:
             self._ordering.confirm(number, message.number)
             self._tell_settled()
         elif isinstance(message, (Inquire, Tell)):
-            self._census.heard(number, message)
+            self.census.heard(number, message)
 
     def gone(self, number: int) -> None:
         """A process of worker *number* has ended."""
         self._lives[number] += 1
         self._ordering.leave(number)
         self._tell_settled()
-        self._census.gone(number)
+        self.census.gone(number)
 
     def reload(self) -> Deferred[Made]:
         """Read the configuration again, and have all put it in force."""

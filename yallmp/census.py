@@ -15,7 +15,7 @@ from typing import Any
 from attrs import define, field
 
 from yallmp.core.control import Inquire, Measure, Tell, Total
-from yallmp.core.readings import Reading, counted, joined, read, written
+from yallmp.core.readings import Instruments, Reading, counted, joined, read, written
 from yallmp.totals import workforce
 from yallmp.worker_process import WorkerProcess
 
@@ -46,10 +46,12 @@ class Census:
 
     :ivar reactor: provides IReactorTime.
     :ivar workers: by their numbers.
+    :ivar instruments: the supervisor's own.
     """
 
     reactor: Any
     workers: dict[int, WorkerProcess]
+    instruments: Instruments = field(factory=Instruments)
     _latest: dict[int, Reading] = field(factory=dict)
     _gone: Reading = field(factory=dict)
     _inquiries: dict[int, Inquiry] = field(factory=dict)
@@ -102,6 +104,7 @@ class Census:
 
     def _parts(self, inquiry: Inquiry) -> Iterator[Reading]:
         yield self._gone
+        yield self.instruments.read()
         for worker, latest in self._latest.items():
             yield inquiry.told[worker] if worker in inquiry.told else counted(latest)
         yield workforce(len(self.workers), len(inquiry.told), self._ended)

@@ -24,6 +24,7 @@ from yallmp.core.maskers import Maskers
 from yallmp.core.registry import Registry, dated
 from yallmp.core.settings import Config
 from yallmp.daemonlog import LogFileError, Output, observer_of
+from yallmp.gaps import gap_of
 from yallmp.listening import ListeningError, SharedPort
 from yallmp.persistence import Persistence
 from yallmp.recorder import RecorderError
@@ -63,12 +64,15 @@ def makeService(
     outfile = output.outfile()
     herald = herald_of(os.environ, reactor)
     rereading = Rereading(source, reactor, time.time, masker)
+    agreement = Agreement(reactor, persistence, rereading, herald)
+    for each in (rereading.history, gap_of(outfile)):
+        agreement.census.instruments.add(each.read)
     return Supervisor(
         reactor,
         port,
         config.server.workers,
         command_of(output),
-        Agreement(reactor, persistence, rereading, herald),
+        agreement,
         herald,
         outfile.write if outfile is not None else relayed,
         [(notice.level, notice.text) for notice in config.notices],

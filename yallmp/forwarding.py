@@ -247,7 +247,7 @@ class Exchange:
                 delivered.finish_reason if delivered else None,
                 delivered.usage if delivered else None,
                 self._ending.said,
-                tuple(course.turns),
+                tuple(course.turns) if course.turns else (),
                 course.waited,
             )
         )

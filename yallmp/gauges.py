@@ -16,10 +16,12 @@ import twisted
 from yallmp import __version__
 from yallmp.core.breaker import State
 from yallmp.core.families import (
+    BACKEND_CONNECTIONS,
     BREAKERS,
     BUILD,
     CLIENTS,
     CLIENTS_CAME,
+    CLIENTS_REFUSED,
     IN_FLIGHT,
     Family,
 )
@@ -27,6 +29,7 @@ from yallmp.core.readings import Instruments, Labels, Value
 from yallmp.core.registry import Registry
 from yallmp.site import ProxySite
 from yallmp.slots import Slots
+from yallmp.wires import Wires
 
 #: What a source gives.
 Told = Iterator[tuple[Family, Mapping[Labels, Value]]]
@@ -37,10 +40,11 @@ def observe(
     registry: Registry,
     slots: Slots,
     site: ProxySite,
+    wires: Wires,
     clock: IReactorTime,
 ) -> None:
     """Have *instruments* read the parts of a proxy."""
-    for each in (Backends(registry, clock), slots, Connections(site), Build(registry)):
+    for each in (Backends(registry, clock), slots, Connections(site, wires), Build(registry)):
         instruments.add(each.read)
 
 
@@ -70,14 +74,17 @@ class Backends:
 
 @frozen
 class Connections:
-    """Connections of clients."""
+    """Connections, of clients and to backends."""
 
     site: ProxySite
+    wires: Wires
 
     def read(self) -> Told:
         """See :data:`yallmp.core.readings.Source`."""
         yield CLIENTS, {(): [self.site.sweep.open]}
         yield CLIENTS_CAME, {(): [self.site.sweep.came]}
+        yield CLIENTS_REFUSED, {(): [self.site.crowd.count]}
+        yield BACKEND_CONNECTIONS, {(k,): [n] for k, n in self.wires.connections().items()}
 
 
 @frozen

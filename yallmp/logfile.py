@@ -33,7 +33,7 @@ class BoundedLog(LogFile):
     """
 
     def __init__(self, name: str, directory: str, **settings: Any) -> None:
-        self._gap = Gap()
+        self.gap = Gap()
         self._is_torn = False
         super().__init__(name, directory, maxRotatedFiles=KEPT, **settings)
         if not stat.S_ISREG(os.stat(self.path).st_mode):
@@ -47,10 +47,10 @@ class BoundedLog(LogFile):
         try:
             self._put(content)
         except (OSError, ValueError) as error:  # the latter of a file that is closed
-            self._gap.add(content, error)
+            self.gap.add(content, error)
         else:
-            if self._gap.lines:
-                self._gap.tell()
+            if self.gap.lines:
+                self.gap.tell()
 
     def rotate(self) -> None:
         """Begin a new file; if that is not possible, go on with whatever there is."""

@@ -114,7 +114,7 @@ class Outlet:
         self._lock = Lock()
         self._waiting = bytearray()
         self._thread: Thread | None = None
-        self._gap = Gap()
+        self.gap = Gap()
         self._is_torn = False
         atexit.register(self.close)
 
@@ -125,10 +125,10 @@ class Outlet:
             with self._lock:
                 is_out = self._passed_on(content)
         except OSError as error:
-            self._gap.add(content, error)
+            self.gap.add(content, error)
         else:
-            if is_out and self._gap.lines:
-                self._gap.tell()
+            if is_out and self.gap.lines:
+                self.gap.tell()
 
     def flush(self) -> None:
         """Nothing is kept back that there is room for."""
@@ -158,7 +158,7 @@ class Outlet:
 
     def _keep(self, content: bytes) -> None:
         if self._waiting and len(self._waiting) + len(content) > MOST_WAITING:
-            self._gap.add(content, _UNREAD)
+            self.gap.add(content, _UNREAD)
             return
         self._waiting += content
         if self._thread is None:
@@ -182,6 +182,6 @@ class Outlet:
 
     def _give_up(self, error: Exception) -> None:
         """What waits is lost, and it may begin in the middle of a line."""
-        self._gap.add(bytes(self._waiting), error)
+        self.gap.add(bytes(self._waiting), error)
         self._waiting.clear()
         self._is_torn, self._thread = True, None

@@ -7,12 +7,12 @@ its own: a large file takes its time, and a disk that hangs takes all of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import Thread
 from typing import Any, NoReturn
 
-from attrs import frozen
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,7 +21,9 @@ from yallmp.certificates import CertificateError, check_certificates
 from yallmp.core.changes import Reload
 from yallmp.core.config.findings import ConfigError
 from yallmp.core.errors import BadConfiguration
+from yallmp.core.families import RELOADED, RELOADS_FAILED, Family
 from yallmp.core.masking import Masker
+from yallmp.core.readings import Labels, Value
 from yallmp.core.registry import dated
 from yallmp.core.settings import Config
 from yallmp.persistence import load
@@ -68,6 +70,24 @@ def in_thread(work: Callable[[], None]) -> None:
     Thread(target=work, name="configuration", daemon=True).start()
 
 
+@define
+class History:
+    """
+    What came of reading the configuration.
+
+    :ivar read_at: when the one in force was read, POSIX seconds.
+    :ivar failures: how often what was read could not be used.
+    """
+
+    read_at: float
+    failures: int = 0
+
+    def read(self) -> Iterator[tuple[Family, Mapping[Labels, Value]]]:
+        """See :data:`yallmp.core.readings.Source`."""
+        yield RELOADED, {(): [self.read_at]}
+        yield RELOADS_FAILED, {(): [self.failures]}
+
+
 @frozen
 class Rereading:
     """
@@ -77,6 +97,7 @@ class Rereading:
     :ivar wall: POSIX seconds.
     :ivar masker: gives what replaces known secrets in problems.
     :ivar spawn: runs a function elsewhere.
+    :ivar history: what came of it so far; the first time was the start.
     """
 
     source: Source
@@ -84,6 +105,11 @@ class Rereading:
     wall: Callable[[], float]
     masker: Callable[[], Masker]
     spawn: Callable[[Callable[[], None]], None] = in_thread
+    history: History = field(init=False)
+
+    @history.default
+    def _begin(self) -> History:
+        return History(self.wall())
 
     async def __call__(self) -> Reload:
         """
@@ -92,8 +118,9 @@ class Rereading:
         :raises BadConfiguration: it cannot be used; this is logged.
         """
         try:
-            return await self._read()
+            change = await self._read()
         except BadConfiguration as error:
+            self.history.failures += 1
             mask = self.masker().mask_text
             problems = tuple(mask(problem) for problem in error.problems)
             _log.error(
@@ -101,6 +128,8 @@ class Rereading:
                 problems="\n".join(problems),
             )
             raise BadConfiguration(problems, error.status) from None
+        self.history.read_at = self.wall()
+        return change
 
     def _read(self) -> Deferred[Reload]:
         come: Deferred[Reload] = Deferred(lambda _: None)

@@ -37,10 +37,11 @@ from yallmp.core.registry import Registration, Registry, dated
 from yallmp.core.settings import Access, Config, Limits, Logging
 from yallmp.core.shares import WHOLE, Share
 from yallmp.daemon import Daemon, Draining
-from yallmp.daemonlog import LogFileError, Output
+from yallmp.daemonlog import LogFileError, Output, observer_of
 from yallmp.duty import Duty
 from yallmp.forwarding import Forwarding
 from yallmp.front import Front
+from yallmp.gaps import gap_of
 from yallmp.garbage import Garbage
 from yallmp.gauges import observe
 from yallmp.lag import Lag
@@ -148,7 +149,7 @@ def wired(
     shortcuts = Shortcuts(api.app)
     front = Front(api.app.resource(), shortcuts, admin.app.resource(), arrivals, access)
     site = ProxySite(front, limits, front.refused, front.left, reactor, share)
-    observe(metrics.instruments, registry, tools.slots, site, reactor)
+    observe(metrics.instruments, registry, tools.slots, site, wires, reactor)
     return Parts(registry, forwarding, wires, site, draining, changes)
 
 
@@ -168,10 +169,12 @@ def makeService(
     """
     check(config)
     check_listening(config.server)
-    served = _served(config, output, reactor, Metrics.alone(Aloof(reactor)))
+    metrics = Metrics.alone(Aloof(reactor))
+    served = _served(config, output, reactor, metrics)
     registry, changes = served.parts.registry, served.parts.changes
     Persistence(registry).restore()
     changes.rereading = Rereading(source, reactor, time.time, Maskers(registry.secrets))
+    metrics.instruments.add(changes.rereading.history.read)
     changes.herald = herald = herald_of(os.environ, reactor)
     return _daemon(
         served,
@@ -234,7 +237,8 @@ def _served(
     """The parts for *config* in the real world; *more* is for :func:`wired`."""
     recorder = _recorder(config, reactor, share)
     masker = Maskers(lambda: parts.registry.secrets())  # noqa: PLW0108 - made below
-    daemon_log = output.observer(config.logging, masker)
+    outfile = output.outfile()
+    daemon_log = observer_of(outfile, config.logging, masker)
     line = _line(config.logging, daemon_log, masker)
     counts = Counts(lambda name: parts.registry.catalog.known(name))  # noqa: PLW0108 - likewise
     ledger = Ledger(Desk(recorder, masker), line, counts, reactor)
@@ -251,7 +255,7 @@ def _served(
         **more,
     )
     lag = Lag(reactor)
-    for each in (counts, recorder, lag):
+    for each in (counts, recorder, lag, gap_of(outfile)):
         metrics.instruments.add(each.read)
     return Served(parts, [recorder, Garbage(), lag], daemon_log)
 

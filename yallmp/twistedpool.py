@@ -126,6 +126,11 @@ class TwistedPool(HTTPConnectionPool):
         self._factory: Any = partial(_Clients, head_max)
         self._holders: WeakKeyDictionary[Any, Wire] = WeakKeyDictionary()
 
+    @property
+    def idle(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._connections.values()))
+
     def getConnection(self, key: object, endpoint: Any) -> Deferred[Any]:
         d: Deferred[Any] = super().getConnection(key, endpoint)
         return d.addCallback(self._give, endpoint.wire)

@@ -53,7 +53,7 @@ class Wires:
         self._contexts = contexts
         self._limits = limits
         self._lean = lean
-        self._pools: dict[tuple[Tls, Proxy | None, bool], TwistedPool | LeanPool] = {}
+        self._pools: dict[tuple[Tls, Proxy | None, bool], Any] = {}
 
     def agent(self, backend: Backend, wire: Wire, *, fresh: bool) -> IAgent:
         """
@@ -82,6 +82,14 @@ class Wires:
         for pool in pools:
             done.addCallback(lambda _, each: each.close(), pool)
         return done
+
+    def connections(self) -> dict[str, int]:
+        """How many are open, by whether they wait; Twisted's client tells of those only."""
+        pools = self._pools.values()
+        idle = sum(pool.idle for pool in pools)
+        if not self._lean:
+            return {"idle": idle}
+        return {"idle": idle, "busy": sum(len(pool.open) for pool in pools) - idle}
 
     def _pool(self, backend: Backend) -> Any:
         key = (backend.tls, backend.proxy, backend.registered)

@@ -53,9 +53,15 @@ def usage_of(value: dict[str, Any]) -> Usage | None:
         return None
     prompt = usage.get("prompt_tokens", usage.get("input_tokens"))
     completion = usage.get("completion_tokens", usage.get("output_tokens"))
-    details = usage.get("prompt_tokens_details", usage.get("input_tokens_details"))
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    return Usage(_count(prompt), _count(completion), _count(usage.get("total_tokens")), cached)
+    total = _count(usage.get("total_tokens"))
+    return Usage(_count(prompt), _count(completion), total, _cached(usage))
+
+
+def _cached(usage: dict[str, Any]) -> int | None:
+    for name in ("prompt_tokens_details", "input_tokens_details"):
+        if name in usage and isinstance(usage[name], dict):
+            return _count(usage[name].get("cached_tokens"))
+    return None
 
 
 def _count(value: Any) -> int | None:

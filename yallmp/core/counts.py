@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
-from yallmp.core.asked import CHAT, COMPLETIONS, ENDPOINTS
+from yallmp.core.asked import COMPLETIONS, ENDPOINTS
 from yallmp.core.exchange import AttemptEnd, Begin, End, Turn, Usage
 from yallmp.core.families import (
     ATTEMPT_TIMES,
@@ -47,7 +47,7 @@ _HEALTH = (
     "/healthz", "/readyz",
 )  # fmt: skip
 #: What OpenTelemetry calls them (``gen_ai.operation.name``); others have their own name.
-_OPERATIONS = {CHAT.name: "chat", COMPLETIONS.name: "text_completion"}
+_OPERATIONS = {**{each.name: each.name for each in ENDPOINTS}, COMPLETIONS.name: "text_completion"}
 _CLASSES = tuple(f"{digit}xx" for digit in range(10))
 #: How a stream ended, and what came of a rescue, by the outcome; others are broken, or failed.
 _VERDICTS = {"success": "whole", "client_gone": "client_gone", "shutdown": "shutdown"}
@@ -122,7 +122,7 @@ class Counts:
 
     def _forwarded(self, endpoint: str, model: str, tries: Tries, end: End) -> None:
         """Times and tokens; written out, since each call would cost every request."""
-        operation = _OPERATIONS.get(endpoint, endpoint), PROVIDER, model
+        operation = _OPERATIONS[endpoint], PROVIDER, model
         labels = (*operation, "" if end.outcome == "success" else end.outcome)
         value, took = self._durations[labels], end.at / 1000
         value[bisect_left(DURATION_BOUNDS, took)] += 1
@@ -131,8 +131,8 @@ class Counts:
         if tries and end.outcome == "success":
             value = self._overheads[endpoint,]
             value[bisect_left(OVERHEAD_BOUNDS, spent)] += 1
-            value[-1] += max(0.0, spent)
-        if tries and (len(tries) > 1 or tries[0].first_content is not None):
+            value[-1] += spent if spent > 0 else 0.0
+        if tries and (end.turns or tries[-1].first_content is not None):
             self._streamed(operation, tries, end)
         if end.usage is not None:
             self._used(operation, end.backend or "", end.usage)

@@ -134,6 +134,15 @@ CLIENTS = Family("yallmp_client_connections", Kind.GAUGE, "Connections of client
 CLIENTS_CAME = Family(
     "yallmp_client_connections_accepted_total", Kind.COUNTER, "Connections of clients that came."
 )
+CLIENTS_REFUSED = Family(
+    "yallmp_client_connections_refused_total",
+    Kind.COUNTER,
+    "Connections of clients that there was no room for.",
+)
+BACKEND_CONNECTIONS = Family(
+    "yallmp_backend_connections", Kind.GAUGE,
+    "Connections to backends that are open; idle ones wait for their next request.", ("state",),
+)  # fmt: skip
 RECORDS = Family(
     "yallmp_records_total", Kind.COUNTER, "Records that were handed over to be written.", ("kind",)
 )
@@ -141,9 +150,21 @@ RECORDS_LOST = Family(
     "yallmp_records_lost_total", Kind.COUNTER,
     "Records that were given up, by what was in the way.", ("reason",),
 )  # fmt: skip
+LINES_LOST = Family(
+    "yallmp_log_lines_lost_total", Kind.COUNTER,
+    "Lines that the daemon's own log could not take.",
+)  # fmt: skip
 LAG = Family(
     "yallmp_reactor_lag_seconds", Kind.HISTOGRAM,
     "How late a timer was that is set twice a second.", bounds=LAG_BOUNDS,
+)  # fmt: skip
+RELOADED = Family(
+    "yallmp_config_last_reload_success_timestamp_seconds", Kind.GAUGE,
+    "When the configuration in force was read (POSIX time).", greatest=True,
+)  # fmt: skip
+RELOADS_FAILED = Family(
+    "yallmp_config_reload_failures_total", Kind.COUNTER,
+    "Reloads that changed nothing, since what was read cannot be used.",
 )  # fmt: skip
 WORKERS = Family("yallmp_workers", Kind.GAUGE, "Processes that are to serve.")
 WORKERS_TOLD = Family(
@@ -162,7 +183,7 @@ BUILD = Family(
 FAMILIES = (
     REQUESTS, DURATION, FIRST_TOKEN, TOKENS, CACHED_TOKENS, OVERHEAD, ATTEMPTS, ATTEMPT_TIMES,
     FALLBACKS, RETRIES, RESCUES, STREAMS, BREAKERS, IN_FLIGHT, QUEUED, QUEUE_WAITS, CLIENTS,
-    CLIENTS_CAME, RECORDS, RECORDS_LOST, LAG,
-    WORKERS, WORKERS_TOLD, WORKERS_ENDED, BUILD,
+    CLIENTS_CAME, CLIENTS_REFUSED, BACKEND_CONNECTIONS, RECORDS, RECORDS_LOST, LINES_LOST,
+    LAG, RELOADED, RELOADS_FAILED, WORKERS, WORKERS_TOLD, WORKERS_ENDED, BUILD,
 )  # fmt: skip
 BY_NAME = {family.name: family for family in FAMILIES}

@@ -29,7 +29,9 @@ class _Connecting(Factory):
     def buildProtocol(self, addr: object) -> Connection:
         """One connection."""
         pool = self._pool
-        return Connection(lambda it: pool.put(self._key, it), pool.forget, pool.head_max())
+        made = Connection(lambda it: pool.put(self._key, it), pool.forget, pool.head_max())
+        pool.open.add(made)
+        return made
 
 
 class LeanPool:
@@ -39,6 +41,7 @@ class LeanPool:
     :param idle: so many seconds an unused one is kept.
     :param most: so many are kept for each address.
     :param head_max: says how many bytes the head of an answer may have.
+    :ivar open: all of its connections, those that serve a request too.
     """
 
     def __init__(
@@ -51,6 +54,12 @@ class LeanPool:
         self._idle: dict[object, deque[tuple[float, Connection]]] = {}
         self._sweep: IDelayedCall | None = None
         self._closed = False
+        self.open: set[Connection] = set()
+
+    @property
+    def idle(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._idle.values()))
 
     def take(self, key: object) -> Connection | None:
         """A connection for *key* that waits, if there is one."""
@@ -76,6 +85,7 @@ class LeanPool:
 
     def forget(self, connection: Connection) -> None:
         """*connection* is gone."""
+        self.open.discard(connection)
         for waiting in self._idle.values():
             for entry in waiting:
                 if entry[1] is connection:
