@@ -65,6 +65,9 @@ def _refused_without_key() -> Iterable[bytes]:
     yield _request("Host: evil.example")
     yield _request(line=f"GET http://evil.example{_TARGET} HTTP/1.1")
     yield _request("Origin: https://evil.example", line=f"OPTIONS {_TARGET} HTTP/1.1")
+    for target in ("POST /admin/reload", "GET /metrics", "DELETE /admin/models/m"):
+        for trace in _TRACES[::3]:
+            yield _request(trace, line=f"{target} HTTP/1.1")
     for path in ("/%61dmin/models", "/admin%2Fmodels", "/admin/models/", "/admin", "/admin/x"):
         yield _request("X-Forwarded-For: ::1", line=f"GET {path} HTTP/1.1")
 
