@@ -13,6 +13,8 @@ from yallmp.core.frames import (
     APPEND,
     BEGIN_ERROR,
     BEGIN_LOG,
+    CHECK_ERROR,
+    CHECK_LOG,
     DISCARD,
     FINISH,
     GIVE_UP,
@@ -177,7 +179,7 @@ class LostTests(SynchronousTestCase):
         backlog.begin("a")
         backlog.take()
         backlog.append("a", b"waits")
-        self.assertEqual(backlog.lose_sent(), 1)
+        self.assertEqual(backlog.lose_sent(), (1, 0))
         backlog.append("a", b"more")
         backlog.finish("a")
         self.assertEqual(kinds(backlog), [(APPEND, 1)])
@@ -188,18 +190,64 @@ class LostTests(SynchronousTestCase):
         backlog.begin("a")
         backlog.take()
         backlog.begin("b")
-        self.assertEqual(backlog.lose_sent(), 1)
+        self.assertEqual(backlog.lose_sent(), (1, 0))
         backlog.finish("b")
         self.assertEqual(kinds(backlog), [(BEGIN_LOG, 2), (FINISH, 2)])
 
     def test_what_was_sent_makes_room(self) -> None:
-        """Nobody will confirm it: it no longer counts."""
+        """Nobody will confirm it: it no longer counts, but for the question what became of it."""
         backlog = Backlog(200)
         backlog.error("a", bytes(120))
         backlog.take()
         self.assertFalse(backlog.error("b", bytes(120)))
         backlog.lose_sent()
-        self.assertEqual((backlog.held, backlog.is_full), (0, False))
+        self.assertEqual((backlog.held, backlog.is_full), (14, False))
+
+    def test_what_became_whole_is_asked_for(self) -> None:
+        """By its name, as long as nobody has confirmed it."""
+        backlog = Backlog(10 * MAX_DATA)
+        backlog.whole("a", b"x")
+        backlog.confirm(len(backlog.take()))
+        backlog.begin("b")
+        backlog.begin("open")
+        backlog.take()
+        backlog.finish("b")
+        backlog.error("c", b"x")
+        backlog.whole("d", bytes(MAX_DATA))
+        backlog.take()
+        backlog.whole("waits", b"x")
+        self.assertEqual((backlog.unconfirmed, backlog.lose_sent()), (4, (1, 3)))
+        asked = [(CHECK_LOG, 0, b"b"), (CHECK_ERROR, 0, b"c"), (CHECK_LOG, 0, b"d")]
+        for _ in range(2):
+            frames = [frame for frame in taken(backlog) if frame[0] != WHOLE_LOG]
+            self.assertEqual(sorted(frames), sorted(asked))
+            self.assertEqual(backlog.lose_sent()[0], 0)
+            asked = [*asked, (CHECK_LOG, 0, b"waits")]
+
+    def test_what_is_given_up_is_not_asked_for(self) -> None:
+        """It is counted already; nor is what was discarded, which is no loss."""
+        backlog = Backlog(100)
+        for name in ("a", "b"):
+            backlog.begin(name)
+        backlog.append("a", bytes(90))
+        backlog.discard("b")
+        self.assertEqual(backlog.unconfirmed, 0)
+
+    @given(st.lists(st.integers(0, 300), max_size=30))
+    def test_confirmed_in_any_steps(self, steps: list[int]) -> None:
+        """A record counts as unconfirmed until the last byte of its batch is confirmed."""
+        backlog = Backlog(10**6)
+        sizes = []
+        for number in range(10):
+            backlog.whole(f"r{number}", bytes(number * 10))
+            sizes.append(len(backlog.take()))
+        confirmed = 0
+        for step in steps:
+            size = min(step, sum(sizes) - confirmed)
+            backlog.confirm(size)
+            confirmed += size
+            whole = sum(sum(sizes[: n + 1]) > confirmed for n in range(10))
+            self.assertEqual(backlog.unconfirmed, whole)
 
     def test_closed(self) -> None:
         """After the end nothing gathers."""

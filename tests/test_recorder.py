@@ -19,10 +19,18 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from tests.fake_process import PretendedProcess, ProcessReactor
-from yallmp.core.frames import APPEND, BEGIN_LOG, FINISH, GIVE_UP
+from yallmp.core.frames import (
+    APPEND,
+    BEGIN_ERROR,
+    BEGIN_LOG,
+    CHECK_ERROR,
+    CHECK_LOG,
+    FINISH,
+    GIVE_UP,
+)
 from yallmp.interfaces import IRecorder
 from yallmp.losses import PAUSE
-from yallmp.recorder import GATHER, Recorder, RecorderError, check_directory
+from yallmp.recorder import GATHER, SILENCE, Recorder, RecorderError, check_directory
 from yallmp.recorder_process import FIRST_DELAY
 
 
@@ -82,11 +90,11 @@ class StartTests(Case):
 
     def test_the_command(self) -> None:
         """The process is told all that it needs, with an absolute path."""
-        _, *options, program, directory, age, total, ack, sweeps = self.child.command
+        _, *options, program, directory, age, total, sweeps = self.child.command
         self.assertEqual(options, ["-I", "-S", "-B"])
         self.assertTrue(os.path.isabs(program))
         self.assertEqual(directory, os.fsencode(self.directory))
-        self.assertEqual((age, total, ack, sweeps), ("3600.0", "1000000000", "125", "1"))
+        self.assertEqual((age, total, sweeps), ("3600.0", "1000000000", "1"))
 
     def test_a_directory_that_cannot_be_made(self) -> None:
         """The check fails with one line that says what to do."""
@@ -233,17 +241,48 @@ class DeathTests(Case):
         self.child.die()
         self.recorder.begin("c")
         self.reactor.advance(0.5)
-        self.assertEqual(self.kinds(), [(BEGIN_LOG, 2)])
+        self.assertEqual(self.kinds(), [(CHECK_ERROR, 0), (BEGIN_LOG, 2)])
 
     def test_late_acknowledgement(self) -> None:
-        """An acknowledgement that was still in the pipe is not counted a second time."""
+        """An acknowledgement that was still in the pipe counts, and once."""
         self.recorder.error("a", bytes(900))
         self.reactor.advance(GATHER)
         self.child.protocol.inConnectionLost()
-        self.child.say("ack 900")
+        self.child.say(f"ack {len(self.child.written)}")
         self.recorder.error("b", bytes(900))
         self.recorder.error("c", bytes(900))
         self.assertEqual(self.recorder.lost, 1)
+        self.child.die()
+        self.reactor.advance(FIRST_DELAY)
+        self.assertEqual(self.kinds(), [(BEGIN_ERROR, 2), (APPEND, 2), (FINISH, 2)])
+
+    def test_how_many_are_missing(self) -> None:
+        """The next process is asked; one line tells the number, also of those that were open."""
+        self.recorder.begin("open")
+        for number in range(3):
+            self.recorder.whole(f"w{number}", b"x")
+        self.kinds()
+        self.child.die()
+        self.reactor.advance(FIRST_DELAY)
+        self.child.say("ready")
+        self.assertEqual(self.kinds(), [(CHECK_LOG, 0)] * 3)
+        self.reactor.advance(PAUSE)
+        self.assertNotIn("written again", self.lines())
+        self.child.say("missing 2")
+        self.reactor.advance(PAUSE)
+        self.assertIn("written again; 3 were lost: the recorder process ended", self.lines())
+        self.assertEqual(self.recorder.lost, 3)
+
+    def test_none_is_missing(self) -> None:
+        """Then there is nothing to be told of them."""
+        self.recorder.whole("a", b"x")
+        self.kinds()
+        self.child.die()
+        self.reactor.advance(FIRST_DELAY)
+        self.child.say("ready")
+        self.child.say("missing 0")
+        self.reactor.advance(PAUSE)
+        self.assertNotIn("lost", self.lines())
 
 
 class StopTests(Case):
@@ -288,6 +327,34 @@ class StopTests(Case):
         self.child.die(signal=None)
         self.successResultOf(stopped)
         self.assertIn("2 records were lost: disk full", self.lines())
+
+    def test_killed_at_the_end(self) -> None:
+        """What nobody has confirmed then is told as lost."""
+        for number in range(3):
+            self.recorder.whole(f"w{number}", b"x")
+            self.kinds()
+        self.child.say(f"ack {len(self.child.written) // 3}")
+        stopped = self.recorder.stopService()
+        self.reactor.advance(SILENCE)
+        self.assertEqual(self.child.signals, ["KILL"])
+        self.child.die()
+        self.successResultOf(stopped)
+        self.assertIn("2 records were lost: the recorder process ended", self.lines())
+
+    def test_how_long_it_may_take(self) -> None:
+        """No longer than the process has left; a moment at least."""
+        for left, patience in ((2.0, 1.8), (-1.0, 0.1), (60.0, SILENCE)):
+            self.setUp()
+            recorder = Recorder(
+                self.reactor, self.directory, max_age=1.0, max_total_bytes=1, queue_bytes=1000,
+                log=Logger(observer=self.events.append), stop_timeout=lambda left=left: left,
+            )  # fmt: skip
+            recorder.startService()
+            recorder.stopService()
+            self.reactor.advance(patience - 0.01)
+            self.assertEqual(self.child.signals, [])
+            self.reactor.advance(0.02)
+            self.assertEqual(self.child.signals, ["KILL"])
 
     def test_never_started(self) -> None:
         """What was not started has nothing to stop."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import recorder_child
-from yallmp.core.frames import APPEND, BEGIN_LOG, FINISH, encoded
+from yallmp.core.frames import APPEND, BEGIN_LOG, CHECK_ERROR, CHECK_LOG, FINISH, encoded
 from yallmp.record_files import RecordFiles, make_directories
 from yallmp.recorder_child import Sweeper, Sweeping, Told, record
 
@@ -47,9 +47,9 @@ class Case(SynchronousTestCase):
 class RecordTests(Case):
     """From standard input to files."""
 
-    def run_on(self, *parts: bytes, ack_every: int = 10**9) -> None:
+    def run_on(self, *parts: bytes) -> None:
         """Read the parts to their end."""
-        told = Told(self.files, self.said.append, ack_every)
+        told = Told(self.files, self.said.append)
         record(reading(*parts), self.files, told, lambda total: None)
 
     def test_until_the_input_ends(self) -> None:
@@ -59,20 +59,34 @@ class RecordTests(Case):
         self.run_on(data[:20], data[20:], encoded(APPEND, 2, b"cut")[:-1])
         self.assertEqual(self.names(), ["a.log", "b.log.part"])
 
-    def test_acknowledges_coarsely(self) -> None:
-        """What was taken is told in steps, and adds up."""
+    def test_acknowledges(self) -> None:
+        """What was taken is told when what it says is done."""
         frame = encoded(APPEND, 1, bytes(87))
-        self.run_on(*[frame] * 7, ack_every=250)
-        self.assertEqual(self.said, ["ack 300", "ack 300"])
+        self.run_on(frame, frame + frame[:20], frame[20:])
+        self.assertEqual(self.said, ["ack 100", "ack 120", "ack 80"])
+
+    def test_looks_for_what_another_was_to_write(self) -> None:
+        """How many of them are not there, in the kind of log that is meant."""
+        good = encoded(BEGIN_LOG, 2, b"a") + encoded(FINISH, 2)
+        asked = [(CHECK_LOG, b"a"), (CHECK_ERROR, b"a"), (CHECK_LOG, b"b")]
+        self.run_on(good, b"".join(encoded(what, 0, name) for what, name in asked))
+        self.assertEqual(self.said[1].split("\n")[0], "missing 2")
+        self.run_on(encoded(CHECK_LOG, 0, b"a"))
+        self.assertIn("missing 0", self.said[2])
 
     def test_tells_what_was_lost(self) -> None:
         """Records that were given up are told once, and when one is written again, that."""
         bad, good = encoded(BEGIN_LOG, 1, b"/"), encoded(BEGIN_LOG, 2, b"a") + encoded(FINISH, 2)
         self.run_on(good, bad + bad, encoded(FINISH, 1), bad, good, good)
-        self.assertEqual(
-            self.said,
-            ["lost 2 '/' is not a record's name", "lost 1 '/' is not a record's name", "back"],
-        )
+        lost = "is not a record's name"
+        told = [line for said in self.said for line in said.split("\n") if line[:3] != "ack"]
+        self.assertEqual(told, [f"lost 2 '/' {lost}", f"lost 1 '/' {lost}", "back"])
+
+    def test_the_trouble_is_over_within_a_batch(self) -> None:
+        """That is told with it: the next record may come much later."""
+        bad, good = encoded(BEGIN_LOG, 1, b"/"), encoded(BEGIN_LOG, 2, b"a") + encoded(FINISH, 2)
+        self.run_on(bad + good)
+        self.assertEqual(self.said[0].split("\n")[1], "back")
 
     @given(st.lists(st.integers(1, 200)))
     def test_split_anywhere(self, cuts: list[int]) -> None:
@@ -180,7 +194,7 @@ class SweeperTests(Case):
             self.patch(recorder_child, "detach", lambda: None)
             self.patch(recorder_child, "record", lambda *args: None)
             self.patch(recorder_child, "say", lambda line: None)
-            recorder_child.main(self.directory, "1", "1", "1", sweeps_for)
+            recorder_child.main(self.directory, "1", "1", sweeps_for)
             self.assertEqual(len(starts), started)
 
 

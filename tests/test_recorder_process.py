@@ -8,7 +8,7 @@ from twisted.logger import LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fake_process import PretendedProcess, ProcessReactor
-from yallmp.recorder_process import Command, Listener, RecorderProcess
+from yallmp.recorder_process import LAST_BREATH, Command, Listener, RecorderProcess
 
 PATIENCE = 5.0
 
@@ -26,7 +26,7 @@ class Case(SynchronousTestCase):
             Command("python", ["python", "child"], {}),
             Listener(lambda: self.told.append("up"), lambda: self.told.append("down"), self.hear),
             Logger(observer=self.events.append),
-            PATIENCE,
+            lambda: PATIENCE,
         )
         self.process.start()
 
@@ -58,12 +58,13 @@ class LifeTests(Case):
         self.current.protocol.errReceived(b"Traceback: oops\n")
         self.assertIn("Traceback: oops", self.lines()[0])
 
-    def test_down_as_soon_as_it_does_not_read(self) -> None:
-        """What is written to a process that is dying would be lost: it is down, once."""
+    def test_down_when_all_is_heard(self) -> None:
+        """To a dying process nothing is written; what it had said still counts, then it is down."""
         self.current.protocol.inConnectionLost()
-        self.assertFalse(self.process.is_up)
+        self.assertEqual((self.process.is_up, self.told), (False, ["up"]))
+        self.current.say("ack 1")
         self.current.die()
-        self.assertEqual(self.told, ["up", "down"])
+        self.assertEqual(self.told, ["up", "ack 1", "down"])
 
 
 class AgainTests(Case):
@@ -133,10 +134,23 @@ class StopTests(Case):
         self.successResultOf(stopped)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_one_that_works(self) -> None:
+        """As long as it says something, it may go on; a word in its last breath is heard too."""
+        self.process.stop(more=False)
+        for _ in range(3):
+            self.reactor.advance(PATIENCE - 0.1)
+            self.current.say("ack 1")
+        self.assertEqual(self.current.signals, [])
+        self.reactor.advance(PATIENCE)
+        self.current.say("ack 1")
+        self.assertEqual(self.current.signals, ["KILL"])
+        self.reactor.advance(LAST_BREATH)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_one_that_cannot_die(self) -> None:
         """A process that not even a kill ends is left behind a second later."""
         stopped = self.process.stop(more=False)
-        self.reactor.pump([PATIENCE, 1])
+        self.reactor.pump([PATIENCE, LAST_BREATH])
         self.successResultOf(stopped)
         self.current.die()
         self.assertEqual(self.reactor.getDelayedCalls(), [])

@@ -35,14 +35,22 @@ from yallmp.wires import Wires
 
 #: How long the last answers may take to leave after the drain, in seconds.
 LAST_ANSWERS = 1.0
+#: How long everything may take after the drain, in seconds; the end of Python's interpreter takes
+#: a little more, and all of it is less than two.
+AFTER_DRAIN = 1.3
 _log = Logger()
 
 
 @define
 class Draining:
-    """Whether the process is about to stop."""
+    """
+    Whether the process is about to stop.
+
+    :ivar end: when it has to be over, on the reactor's clock.
+    """
 
     value: bool = False
+    end: float = math.inf
 
     def __call__(self) -> bool:
         """Whether it is."""
@@ -140,6 +148,7 @@ class Daemon(LoggedService):
     def hurry(self) -> None:
         """End what is under way now: somebody does not want to wait."""
         self._patience = 0.0
+        self._draining.end = min(self._draining.end, self._reactor.seconds() + AFTER_DRAIN)
         self._under_way.cancel()
 
     async def _stop(self) -> None:
@@ -149,7 +158,8 @@ class Daemon(LoggedService):
         await self._drain()
         for service in reversed(self._before):
             await _stopped(service)
-        await self._wires.close()
+        left = max(0.0, self._draining.end - self._reactor.seconds())
+        await self._ended_within(left, self._wires.close())
 
     async def _stop_listening(self) -> None:
         if self._port is not None:
@@ -159,13 +169,19 @@ class Daemon(LoggedService):
 
     async def _drain(self) -> None:
         """Wait for what is under way; end what takes too long."""
-        await self._idle_within(min(self._drain_timeout(), self._patience))
+        patience = min(self._drain_timeout(), self._patience)
+        self._draining.end = self._reactor.seconds() + patience + AFTER_DRAIN
+        await self._idle_within(patience)
         self._forwarding.shut_down()
         await self._idle_within(LAST_ANSWERS)
 
     async def _idle_within(self, seconds: float) -> None:
         self._under_way = self._forwarding.idle().addTimeout(seconds, self._reactor)
         await DeferredList([self._under_way], consumeErrors=True)
+
+    async def _ended_within(self, seconds: float, work: Deferred[Any]) -> None:
+        """Wait for *work*, but no longer than that; what became of it is no matter any more."""
+        await DeferredList([work.addTimeout(seconds, self._reactor)], consumeErrors=True)
 
     def stopService(self) -> Deferred[None]:
         """Fires when everything is over."""

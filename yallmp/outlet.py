@@ -33,7 +33,7 @@ MOST_WAITING = 1024 * 1024
 #: What always goes at once into a pipe that has room (``PIPE_BUF``, pipe(7)).
 _PIECE = 4096
 #: Seconds that what waits has at the end of the process.
-_LAST_MOMENT = 0.3
+_LAST_MOMENT = 0.2
 _UNREAD = "nobody reads standard output"
 
 

@@ -22,11 +22,22 @@ import os
 import re
 from contextlib import suppress
 
-from yallmp.core.frames import APPEND, BEGIN_ERROR, BEGIN_LOG, DISCARD, FINISH, GIVE_UP, WHOLE_LOG
+from yallmp.core.frames import (
+    APPEND,
+    BEGIN_ERROR,
+    BEGIN_LOG,
+    CHECK_ERROR,
+    CHECK_LOG,
+    DISCARD,
+    FINISH,
+    GIVE_UP,
+    WHOLE_LOG,
+)
 from yallmp.partfile import PartFile, write_whole
 
 #: What begins a record, and where such records are and how they end.
 KINDS = {BEGIN_LOG: ("requests", ".log"), BEGIN_ERROR: ("errors", ".err")}
+_CHECKED = {CHECK_LOG: BEGIN_LOG, CHECK_ERROR: BEGIN_ERROR}
 
 #: The number of a record that came whole: no other has it.
 _WHOLE = 0
@@ -38,7 +49,9 @@ class RecordFiles:
     Writes the records of one directory.
 
     ``parts`` holds the path of every file being written, ``lost`` how many records were
-    given up, by reason, ``written`` and ``finished`` count bytes and whole records.
+    given up, by reason, ``written`` and ``finished`` count bytes and whole records,
+    ``missing`` those that were asked for and are not there (``None`` if none was asked for),
+    ``is_refused`` says whether the last one was given up.
 
     :param most_open: how many files may be open at a time.
     """
@@ -48,6 +61,8 @@ class RecordFiles:
         self.lost: dict[str, int] = {}
         self.written = 0
         self.finished = 0
+        self.missing: int | None = None
+        self.is_refused = False
         self._directory = directory
         self._folders = {
             what: (os.path.join(directory, folder, ""), suffix)
@@ -65,6 +80,8 @@ class RecordFiles:
             self._whole(name, content)
         elif what in KINDS:
             self._begin(what, number, data)
+        elif what in _CHECKED:
+            self._check(_CHECKED[what], data)
         elif number not in self._records:
             return
         elif what == APPEND:
@@ -93,7 +110,7 @@ class RecordFiles:
         text = name.decode("ascii", "replace")
         if _SAFE_NAME.fullmatch(text) and write_whole(folder, text + suffix, data):
             self.written += len(data)
-            self.finished += 1
+            self._count_finished()
             return
         for what, part in ((BEGIN_LOG, name), (APPEND, data), (FINISH, b"")):
             self.handle(what, _WHOLE, part)
@@ -128,7 +145,7 @@ class RecordFiles:
         self._shut(record)
         record.publish()
         self.parts.discard(record.path)
-        self.finished += 1
+        self._count_finished()
 
     def _discard(self, record: PartFile) -> None:
         """Leave nothing of a record."""
@@ -163,9 +180,21 @@ class RecordFiles:
                 record.remove()
         self.parts.discard(record.path)
 
+    def _check(self, what: int, name: bytes) -> None:
+        """Whether a record that another process was to write is there."""
+        folder, suffix = self._folders[what]
+        path = folder + name.decode("ascii", "replace") + suffix
+        self.missing = (self.missing or 0) + (not os.path.lexists(path))
+
+    def _count_finished(self) -> None:
+        """One more record is whole."""
+        self.finished += 1
+        self.is_refused = False
+
     def _count(self, reason: str) -> None:
         """One more record is lost."""
         self.lost[reason] = self.lost.get(reason, 0) + 1
+        self.is_refused = True
 
     def _write(self, record: PartFile) -> None:
         """Write what is pending of a record; it is now the one used last."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from twisted.application.service import Service
@@ -30,13 +30,16 @@ from yallmp.core.readings import Labels, Value
 from yallmp.interfaces import IRecorder
 from yallmp.losses import Losses
 from yallmp.record_files import KINDS, make_directories
-from yallmp.recorder_process import Command, Listener, RecorderProcess
+from yallmp.recorder_process import LAST_BREATH, Command, Listener, RecorderProcess
 
 #: How long frames gather, in seconds, and how many bytes of them.  Each batch wakes another
 #: process up, which costs more than a record does.
 GATHER = 0.05
 MOST_GATHERED = 256 * 1024
-_ACK_BYTES = 256 * 1024
+#: How long the process may be silent when it is to end, in seconds.
+SILENCE = 5.0
+_LEAST = 0.1
+_ENDED = "the recorder process ended"
 
 
 class RecorderError(Exception):
@@ -79,7 +82,8 @@ class Recorder(Service):
     :param max_total_bytes: of all records; the oldest go first.
     :param queue_bytes: of frames that the process has not yet confirmed.
     :param environment: of the process, such as the path to the interpreter's libraries.
-    :param stop_timeout: seconds that a stop waits for what is still to be written.
+    :param stop_timeout: gives the seconds that a stop may still take; while it writes, the
+        process gets all of them, and else :data:`SILENCE` at most.
     :param sweeps_for: how many recorders share the directory, if this is the one that keeps
         it in bounds for all; 0 if another is.
     """
@@ -97,7 +101,7 @@ class Recorder(Service):
         log: Logger,
         python: str = sys.executable,
         environment: tuple[tuple[str, str], ...] = (),
-        stop_timeout: float = 5.0,
+        stop_timeout: Callable[[], float] = lambda: SILENCE,
         sweeps_for: int = 1,
     ) -> None:
         self._reactor = reactor
@@ -105,16 +109,17 @@ class Recorder(Service):
         self._backlog = Backlog(queue_bytes)
         self._batch: IDelayedCall | None = None
         self._handed = {"request": 0, "error": 0}
+        self._is_asking = False
         self._queue_losses = Losses(reactor, log)
         self._disk_losses = Losses(reactor, log)
         self._process_losses = Losses(reactor, log)
-        limits = (max_age, max_total_bytes, min(_ACK_BYTES, queue_bytes // 8), sweeps_for)
+        limits = (max_age, max_total_bytes, sweeps_for)
         self._process = RecorderProcess(
             reactor,
             Command(python, _arguments(python, self._directory, limits), dict(environment)),
             Listener(up=self._flush, down=self._process_lost, line=self._process_said),
             log,
-            stop_timeout,
+            lambda: min(SILENCE, max(_LEAST, stop_timeout() - LAST_BREATH)),
         )
 
     @property
@@ -217,10 +222,11 @@ class Recorder(Service):
         self._look_for_room()
 
     def _process_lost(self) -> None:
-        """The process is gone with what it was sent."""
-        open_records = self._backlog.lose_sent()
+        """The process is gone with what it had under way; the next one tells how much more."""
+        open_records, doubtful = self._backlog.lose_sent()
+        self._is_asking = bool(doubtful)
         if open_records:
-            self._process_losses.lost(open_records, "the recorder process ended")
+            self._process_losses.lost(open_records, _ENDED)
         self._look_for_room()
 
     def _process_said(self, line: str) -> None:
@@ -233,14 +239,21 @@ class Recorder(Service):
             self._disk_losses.lost(int(count), reason)
         elif kind == "back":
             self._disk_losses.over()
-        elif kind == "ready":
+        elif kind == "ready" and not self._is_asking:
             self._process_losses.over()
+        elif kind == "missing":
+            self._missing(int(rest))
+
+    def _missing(self, count: int) -> None:
+        """The process has looked for what its predecessor was to write."""
+        if count:
+            self._process_losses.lost(count, _ENDED)
+        self._process_losses.over()
 
     def _confirmed(self, size: int) -> None:
-        """The process took frames; if it is gone by now, they are written off already."""
-        if self._process.is_up:
-            self._backlog.confirm(size)
-            self._look_for_room()
+        """The process took frames, and did what they say."""
+        self._backlog.confirm(size)
+        self._look_for_room()
 
     def _look_for_room(self) -> None:
         """Records may fit again."""
@@ -252,13 +265,15 @@ class Recorder(Service):
         return (self._queue_losses, self._disk_losses, self._process_losses)
 
     def _tell_losses(self, result: None) -> None:
-        """Nothing more is lost from here on."""
+        """Nothing more is lost from here on but what nobody confirmed."""
+        if self._backlog.unconfirmed:
+            self._process_losses.lost(self._backlog.unconfirmed, _ENDED)
         for losses in self._losses():
             losses.close()
 
 
 def _arguments(
-    python: str, directory: str, limits: tuple[float, int, int, int]
+    python: str, directory: str, limits: tuple[float, int, int]
 ) -> tuple[str | bytes, ...]:
     """The command line; the interpreter loads nothing that it need not, and leaves no files."""
     program = os.path.abspath(recorder_child.__file__)

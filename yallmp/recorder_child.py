@@ -1,8 +1,8 @@
 """
 The recorder process: reads frames from its standard input and writes records.
 
-It is started as ``python -I -S recorder_child.py DIRECTORY MAX_AGE MAX_TOTAL ACK_EVERY
-SWEEPS_FOR`` by :mod:`yallmp.recorder` and lives until its input ends, which is when the
+It is started as ``python -I -S recorder_child.py DIRECTORY MAX_AGE MAX_TOTAL SWEEPS_FOR``
+by :mod:`yallmp.recorder` and lives until its input ends, which is when the
 proxy is gone, in whichever way.  It ignores the signals that stop a daemon and has a
 session of its own, so that a Ctrl-C or the stop of a service cannot end it before it has
 written what the pipe still holds.  Records that are open then stay unfinished.
@@ -12,11 +12,13 @@ What it says goes to its standard output, a line each:
 ``ready``
     it has started.
 ``ack BYTES``
-    so many more bytes of frames were taken; said once for every ``ACK_EVERY`` of them.
+    so many more bytes of frames were taken; what they said is done.
 ``lost COUNT REASON``
     so many records were given up.
 ``back``
     after that: a record was written again.
+``missing COUNT``
+    so many of the records that it was asked for are not there.
 
 A thread deletes old records (:class:`Sweeper`), so that a directory with a hundred
 thousand files does not hold up the writing.  Where several such processes share a
@@ -159,41 +161,35 @@ class Told:
     """
     What the proxy is told, and when.
 
-    :param say: writes a line.
-    :param ack_every: bytes.
+    All that is to be told of a batch is one write, so that a process that is killed has told
+    all of it or nothing.
+
+    :param say: writes lines.
     """
 
-    def __init__(self, files: RecordFiles, say: Callable[[str], None], ack_every: int) -> None:
+    def __init__(self, files: RecordFiles, say: Callable[[str], None]) -> None:
         self._files = files
         self._say = say
-        self._ack_every = ack_every
-        self._taken = 0
-        self._finished: int | None = None
+        self._is_trouble = False
 
     def batch(self, size: int) -> None:
         """A batch of *size* bytes was handled."""
-        self._taken += size
-        if self._taken >= self._ack_every:
-            self._say(f"ack {self._taken}")
-            self._taken = 0
-        if self._files.lost:
-            self._lost()
-        elif self._finished is not None and self._files.finished > self._finished:
-            self._finished = None
-            self._say("back")
-
-    def _lost(self) -> None:
-        """Records were lost."""
-        for reason, count in self._files.lost.items():
-            self._say(f"lost {count} {reason}")
+        lines = [f"lost {count} {reason}" for reason, count in self._files.lost.items()]
         self._files.lost.clear()
-        self._finished = self._files.finished
+        self._is_trouble = self._is_trouble or bool(lines)
+        if self._is_trouble and not self._files.is_refused:
+            self._is_trouble = False
+            lines.append("back")
+        if self._files.missing is not None:
+            lines.append(f"missing {self._files.missing}")
+            self._files.missing = None
+        self._say("\n".join([*lines, f"ack {size}"]))
 
 
-def say(line: str) -> None:
+def say(lines: str) -> None:
     """Tell the proxy something, if it still listens."""
     with suppress(OSError):
-        os.write(1, line.encode("ascii", "backslashreplace") + b"\n")
+        os.write(1, lines.encode("ascii", "backslashreplace") + b"\n")
 
 
 def record(
@@ -232,9 +228,7 @@ def most_open() -> int:
     return max(100, min(2000, granted // 2))
 
 
-def main(
-    directory: str, max_age: str, max_total: str, ack_every: str, sweeps_for: str = "1"
-) -> None:
+def main(directory: str, max_age: str, max_total: str, sweeps_for: str = "1") -> None:
     """Write records to *directory* until standard input ends."""
     detach()
     files = RecordFiles(directory, most_open())
@@ -243,7 +237,7 @@ def main(
     if sweeps_for != "0":
         sweeping.start()
     say("ready")
-    record(lambda size: os.read(0, size), files, Told(files, say, int(ack_every)), sweeping.wrote)
+    record(lambda size: os.read(0, size), files, Told(files, say), sweeping.wrote)
 
 
 if __name__ == "__main__":

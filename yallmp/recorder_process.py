@@ -6,8 +6,8 @@ followed by another, after 0.5 s and then twice as long each time, up to 10 s; o
 lasted 10 s counts as a success and starts that anew.
 
 At the end the input is closed, the process writes what it holds and exits by itself.
-If it cannot (a disk that hangs), it is killed after ``patience`` seconds; and if it
-cannot even die, it is left behind a second later.
+If it says nothing for ``patience`` seconds (a disk that hangs), it is killed; and if it
+cannot even die, it is left behind a moment later.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from twisted.python.failure import Failure
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
 _STABLE_AFTER = 10.0
+#: How long a killed process may take to be gone, in seconds.
+LAST_BREATH = 0.2
 _MOST_TEXT = 4096
 
 
@@ -43,8 +45,8 @@ class Listener:
     """
     Who is told what becomes of the process.
 
-    ``up`` is called when there is a process to write to, ``down`` when it is gone and
-    what it had not confirmed is lost, ``line`` with each line that it says.
+    ``up`` is called when there is a process to write to, ``line`` with each line that it
+    says, and ``down`` when it is gone and all that it said was heard.
     """
 
     up: Callable[[], None]
@@ -83,11 +85,17 @@ class RecorderProcess:
     Keeps one process running until it is stopped.
 
     :param reactor: provides IReactorProcess and IReactorTime.
-    :param patience: seconds that :meth:`stop` gives the process.
+    :param patience: gives the seconds that the process may be silent from now on, when it is
+        to end.
     """
 
     def __init__(
-        self, reactor: Any, command: Command, listener: Listener, log: Logger, patience: float
+        self,
+        reactor: Any,
+        command: Command,
+        listener: Listener,
+        log: Logger,
+        patience: Callable[[], float],
     ) -> None:
         self._reactor = reactor
         self._command = command
@@ -100,6 +108,7 @@ class RecorderProcess:
         self._born = 0.0
         self._timer: IDelayedCall | None = None
         self._stopping = False
+        self._is_killed = False
         self._stopped: Deferred[None] | None = None
 
     @property
@@ -145,12 +154,14 @@ class RecorderProcess:
             return succeed(None)
         self._stopped = Deferred()
         self._transport.closeStdin()
-        self._timer = self._reactor.callLater(self._patience, self._kill)
+        self._timer = self._reactor.callLater(self._patience(), self._kill)
         return self._stopped
 
     def said(self, line: str) -> None:
-        """The process said a line."""
+        """The process said a line; at the end, as long as it works it may go on."""
         self._listener.line(line)
+        if self._stopped is not None and not self._is_killed and self._timer is not None:
+            self._timer.reset(self._patience())
 
     def complained(self, text: str) -> None:
         """The process wrote to its standard error."""
@@ -158,14 +169,12 @@ class RecorderProcess:
 
     def unreachable(self) -> None:
         """The process reads no more."""
-        if self._reachable:
-            self._reachable = False
-            self._listener.down()
+        self._reachable = False
 
     def ended(self, reason: Failure) -> None:
         """The process is gone; another follows unless we are stopping."""
-        self.unreachable()
-        self._transport = None
+        self._reachable, self._transport = False, None
+        self._listener.down()
         if self._stopping:
             self._tell_stopped(reason)
         else:
@@ -188,7 +197,8 @@ class RecorderProcess:
     def _kill(self) -> None:
         """The process had its time."""
         self._log.error("the recorder process does not end; what it has not written is lost")
-        self._timer = self._reactor.callLater(1.0, self._leave)
+        self._is_killed = True
+        self._timer = self._reactor.callLater(LAST_BREATH, self._leave)
         try:
             self._transport.signalProcess("KILL")
         except ProcessExitedAlready:

@@ -34,7 +34,9 @@ from yallmp.worker_process import Command, Listener, WorkerProcess
 
 #: What a worker may take to end beyond ``drain_timeout``, in seconds: its last answers, the
 #: records that are still to be written.
-LAST_WORDS = 8.0
+LAST_WORDS = 1.7
+#: How long a killed one may take to be gone, in seconds.
+LAST_BREATH = 0.2
 _log = Logger()
 
 
@@ -149,10 +151,10 @@ class Supervisor(LoggedService):
             self._timer.reset(LAST_WORDS)
 
     def _kill(self) -> None:
-        """They had their time; one that cannot even die is left behind a second later."""
+        """They had their time; one that cannot even die is left behind a moment later."""
         for worker in self._workers:
             worker.kill()
-        self._timer = self._reactor.callLater(1.0, self._over)
+        self._timer = self._reactor.callLater(LAST_BREATH, self._over)
 
     def _over(self) -> None:
         stopped = self._stopped

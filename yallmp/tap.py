@@ -235,7 +235,7 @@ def _served(
     **more: Any,
 ) -> Served:
     """The parts for *config* in the real world; *more* is for :func:`wired`."""
-    recorder = _recorder(config, reactor, share)
+    recorder = _recorder(config, reactor, share, lambda: parts.draining.end - reactor.seconds())
     masker = Maskers(lambda: parts.registry.secrets())  # noqa: PLW0108 - made below
     outfile = output.outfile()
     daemon_log = observer_of(outfile, config.logging, masker)
@@ -286,7 +286,9 @@ def _line(logging: Logging, daemon_log: ILogObserver | None, masker: Callable[[]
     return AccessLine(daemon_log, masker) if logging.level in ("debug", "info") else Silent()
 
 
-def _recorder(config: Config, reactor: Any, share: Share) -> Recorder:
+def _recorder(
+    config: Config, reactor: Any, share: Share, stop_timeout: Callable[[], float]
+) -> Recorder:
     logging = config.logging
     return Recorder(
         reactor,
@@ -295,5 +297,6 @@ def _recorder(config: Config, reactor: Any, share: Share) -> Recorder:
         max_total_bytes=logging.max_total_bytes,
         queue_bytes=logging.queue_bytes,
         log=Logger(namespace="yallmp.recorder"),
+        stop_timeout=stop_timeout,
         sweeps_for=share.sweeps_for,
     )

@@ -8,14 +8,23 @@ from then on every record that wants to begin or to grow is given up whole, unti
 of the limit is free again, so that what is written are whole records and not the
 beginnings of many.  The few bytes that say that a record ended, in whichever way, always
 fit: there are never more of them than there are open records.
+
+If the process dies, what it had not confirmed may be written or not.  So the names of
+records that became whole are kept until they are confirmed, and the next process is asked
+which of them are there.
 """
 
 from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
 
 from yallmp.core.frames import (
     APPEND,
     BEGIN_ERROR,
     BEGIN_LOG,
+    CHECK_ERROR,
+    CHECK_LOG,
     DISCARD,
     FINISH,
     GIVE_UP,
@@ -26,6 +35,9 @@ from yallmp.core.frames import (
 
 _FULL = b"the queue of records was full"
 _HEAD_SIZE = HEAD.size
+
+#: A record that is to be there: which check asks for it, and its name.
+Whole = tuple[int, str]
 
 
 class Backlog:
@@ -47,6 +59,9 @@ class Backlog:
         self._open: dict[str, int] = {}
         self._next = 1
         self._first_waiting = 1
+        self._whole: list[Whole] = []
+        self._handed_over: deque[tuple[int, list[Whole]]] = deque()
+        self._taken = 0
 
     @property
     def is_waiting(self) -> bool:
@@ -57,6 +72,11 @@ class Backlog:
     def waiting(self) -> int:
         """How many bytes wait to be handed over."""
         return self.held - self._sent
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many records became whole and are not confirmed."""
+        return len(self._whole) + sum(len(whole) for _, whole in self._handed_over)
 
     def begin(self, name: str) -> bool:
         """Start the request log *name*; false if it is given up."""
@@ -81,7 +101,8 @@ class Backlog:
 
     def finish(self, name: str) -> None:
         """*name*, if it is open, is whole."""
-        self._end(FINISH, name)
+        if self._end(FINISH, name):
+            self._whole.append((CHECK_LOG, name))
 
     def discard(self, name: str) -> None:
         """Nothing of *name*, if it is open, is to stay."""
@@ -97,6 +118,7 @@ class Backlog:
         size = len(titled) + len(data)
         self._frames += (HEAD.pack(WHOLE_LOG, 0, size), titled, data)
         self.held += _HEAD_SIZE + size
+        self._whole.append((CHECK_LOG, name))
         return True
 
     def error(self, name: str, data: bytes) -> bool:
@@ -109,18 +131,24 @@ class Backlog:
         self._frames = []
         self._sent += len(data)
         self._first_waiting = self._next
+        self._handed_over.append((len(data), self._whole))
+        self._whole = []
         return data
 
     def confirm(self, size: int) -> None:
         """*size* more bytes were taken."""
         self._sent -= size
         self.held -= size
+        self._taken += size
+        while self._handed_over and self._handed_over[0][0] <= self._taken:
+            self._taken -= self._handed_over.popleft()[0]
         self._relieve()
 
-    def lose_sent(self) -> int:
+    def lose_sent(self) -> tuple[int, int]:
         """
-        Whoever was sent frames is gone; the number of open records that are given up.
+        Whoever was sent frames is gone; how many records are given up, and how many in doubt.
 
+        Those that were open are given up.  Of those that became whole the next one is asked.
         Records that were begun since the last :meth:`take` are still whole here and stay.
         What waits for the others will be ignored: its reader never saw them begin.
         """
@@ -128,9 +156,18 @@ class Backlog:
         for name in gone:
             del self._open[name]
         self.held -= self._sent
-        self._sent = 0
+        self._sent = self._taken = 0
+        doubtful = [each for _, whole in self._handed_over for each in whole]
+        self._handed_over.clear()
+        self._ask(doubtful)
         self._relieve()
-        return len(gone)
+        return len(gone), len(doubtful)
+
+    def _ask(self, doubtful: Iterable[Whole]) -> None:
+        """Ask whether these records are there; it may have to be asked again."""
+        for what, name in doubtful:
+            self._put(what, 0, name.encode("ascii", "replace"))
+            self._whole.append((what, name))
 
     def close(self) -> None:
         """Take no notice of anything from now on."""
@@ -146,6 +183,7 @@ class Backlog:
         number = self._start(what, name)
         self._add(number, data)
         self._put(FINISH, number, b"")
+        self._whole.append((CHECK_LOG if what == BEGIN_LOG else CHECK_ERROR, name))
         return True
 
     def _start(self, what: int, name: str) -> int:
@@ -164,11 +202,13 @@ class Backlog:
         for start in range(0, len(data), MAX_DATA):
             self._put(APPEND, number, view[start : start + MAX_DATA])
 
-    def _end(self, what: int, name: str) -> None:
-        """The last frame of an open record."""
+    def _end(self, what: int, name: str) -> bool:
+        """The last frame of an open record; false if there is none of this name."""
         number = self._open.pop(name, None)
-        if number is not None:
-            self._put(what, number, b"")
+        if number is None:
+            return False
+        self._put(what, number, b"")
+        return True
 
     def _put(self, what: int, number: int, data: bytes | memoryview) -> None:
         """One more frame waits."""

@@ -35,6 +35,11 @@ GIVE_UP = 6
 #: A whole request log; the data is its name, a line break, and what is in it.
 WHOLE_LOG = 7
 
+#: Is the request log, or the error log, of this name there?  Asked of a process about what its
+#: predecessor was sent and had not confirmed when it died.
+CHECK_LOG = 8
+CHECK_ERROR = 9
+
 #: The most data that one frame carries: what the recorder process has to hold of one.
 MAX_DATA = 256 * 1024
 
