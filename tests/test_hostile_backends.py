@@ -14,9 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
+from tests.authority import authority
 from yallmp.bodies import collected
 from yallmp.certificates import Contexts
-from yallmp.core.backend import Backend
+from yallmp.core.backend import Backend, Tls
 from yallmp.core.problems import AttemptFailed, Reason
 from yallmp.core.settings import Limits
 from yallmp.names import Names, ResolvingReactor
@@ -91,16 +92,21 @@ class BackendCase(TestCase):
     """With one client; :class:`TwistedBackendCase` has the other."""
 
     lean = True
+    scheme = "http"
     timeout = 30
 
     def start(self, backend: Faulty, limits: Limits = LIMITS) -> None:
         """Have *backend* served."""
         self.backend = backend
-        port = reactor.listenTCP(0, backend, interface="127.0.0.1")
+        port = self.listen(backend)
         self.addCleanup(port.stopListening)
         self.wires = self.new_wires(limits)
         self.addCleanup(self.closed, backend, self.wires)
-        self.url = f"http://127.0.0.1:{port.getHost().port}"
+        self.url = f"{self.scheme}://127.0.0.1:{port.getHost().port}"
+
+    def listen(self, backend: Faulty) -> Any:
+        """A port at which *backend* is served."""
+        return reactor.listenTCP(0, backend, interface="127.0.0.1")
 
     def new_wires(self, limits: Limits) -> Wires:
         """Connections of the client that is tested."""
@@ -111,14 +117,15 @@ class BackendCase(TestCase):
         """Close what is open, on both sides."""
         await wires.close()
         for peer in backend.peers:
-            peer.transport.resumeProducing()
-            peer.transport.abortConnection()
+            if not peer.lost.called:
+                peer.transport.resumeProducing()
+                peer.transport.abortConnection()
             await peer.lost
 
     async def ask(self, size: int = 2) -> tuple[int, bytes]:
         """Status and body of the answer to a request of so many bytes."""
         self.wire = Wire(reactor, 10.0)
-        backend = Backend("b", "m", api_base=self.url)
+        backend = Backend("b", "m", api_base=self.url, tls=Tls(ca_pem=authority().root.pem))
         return await self.answer(backend, Outgoing(f"{self.url}/x", (), b"x" * size))
 
     async def answer(self, backend: Backend, outgoing: Outgoing) -> tuple[int, bytes]:
@@ -293,6 +300,64 @@ class EndlessTests(BackendCase):
         await self.backend.peers[0].lost
 
 
+class TruncationTests(BackendCase):
+    """TLS tells an end from a cut: only what says goodbye is an end."""
+
+    scheme = "https"
+
+    def listen(self, backend: Faulty) -> Any:
+        """A port with a good certificate."""
+        options = authority().issue("127.0.0.1").options()
+        return reactor.listenSSL(0, backend, options, interface="127.0.0.1")
+
+    async def test_said(self) -> None:
+        """A body without a length is whole when the backend says goodbye."""
+        self.start(Faulty(ending(HEAD + b"\r\nok", "loseConnection")))
+        self.assertEqual(await self.ask(), (200, b"ok"))
+
+    async def test_not_said(self) -> None:
+        """The same is cut if the connection only ends, with FIN or RST."""
+        for end in ("loseConnection", "abortConnection"):
+            self.start(Faulty(ending(HEAD + b"\r\nok", end, beneath=True)))
+            self.assertIs(await self.reason(), Reason.INCOMPLETE, end)
+
+    async def test_a_known_length(self) -> None:
+        """Nothing is missing from a body that has it, said or not; from a shorter one it is."""
+        for end in ("loseConnection", "abortConnection"):
+            for answer in (OK, CHUNKS + b"2\r\nok\r\n0\r\n\r\n"):
+                self.start(Faulty(ending(answer, end, beneath=True)))
+                self.assertEqual(await self.ask(), (200, b"ok"))
+            self.start(Faulty(ending(OK[:-1], end, beneath=True)))
+            self.assertIs(await self.reason(), Reason.INCOMPLETE)
+
+    async def test_idle(self) -> None:
+        """One that ended without goodbye while it was idle is not asked."""
+        self.start(Faulty(says(OK)))
+        await self.ask()
+        self.backend.peers[0].transport.transport.loseConnection()
+        await self.backend.peers[0].lost
+        self.assertEqual(await self.ask(), (200, b"ok"))
+        self.assertEqual(self.backend.made, 2)
+
+    async def test_left_over(self) -> None:
+        """A request that has not left yet is seen beneath TLS, too."""
+        self.start(Faulty(says(OK), _answers_at_once(OK)))
+        self.assertEqual(await self.ask(HUGE), (200, b"ok"))
+        self.assertEqual(await self.ask(), (200, b"ok"))
+        self.assertEqual(self.backend.made, 2)
+
+
+def ending(answer: bytes, end: str, *, beneath: bool = False) -> Callable[[Peer], None]:
+    """Answers and ends the connection; *beneath* TLS, which then does not say so."""
+
+    def whole(peer: Peer) -> None:
+        peer.transport.write(answer)
+        over = peer.transport.transport if beneath else peer.transport
+        reactor.callLater(0.05, getattr(over, end))
+
+    return whole
+
+
 @define(eq=False)
 class Pouring:
     """Writes the same for ever."""
@@ -316,3 +381,4 @@ def with_twisted(case: type[Any]) -> type[Any]:
 TwistedLeftOverTests = with_twisted(LeftOverTests)
 TwistedOnceMoreTests = with_twisted(OnceMoreTests)
 TwistedEndlessTests = with_twisted(EndlessTests)
+TwistedTruncationTests = with_twisted(TruncationTests)

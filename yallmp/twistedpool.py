@@ -16,10 +16,12 @@ from weakref import WeakKeyDictionary
 
 from attrs import define
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 from twisted.web._newclient import HEADER, STATUS, HTTP11ClientProtocol
 from twisted.web.client import URI, Agent, HTTPConnectionPool
+from twisted.web.http import _DataLoss
 from twisted.web.http_headers import Headers
 
 from yallmp import bulk
@@ -28,12 +30,21 @@ from yallmp.lean.parser import NotHTTP
 from yallmp.wire import Wire
 
 
+class _Cut:
+    """Stands where a body was decoded that was cut off."""
+
+    def noMoreData(self) -> None:
+        """It is not whole."""
+        raise _DataLoss
+
+
 class _Client(HTTP11ClientProtocol):
     """
     One connection, with what it lacks.
 
-    Twisted waits for the head of an answer however long it gets, and keeps a connection also
-    if there was something behind the answer, or if the request has not left yet.
+    Twisted waits for the head of an answer however long it gets, takes a body without a length
+    for whole also if its connection was reset, and keeps a connection also if there was
+    something behind the answer, or if the request has not left yet.
     """
 
     transport: Any
@@ -56,6 +67,13 @@ class _Client(HTTP11ClientProtocol):
             if self._left < 0:
                 what = NotHTTP(f"more than {self._head_max} bytes of a head")
                 self._giveUp(Failure(what))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone; a body without a length ends only with a clean end of it."""
+        decoding = self._parser is not None and self._parser.bodyDecoder is not None
+        if decoding and not reason.check(ConnectionDone):
+            self._parser.bodyDecoder = _Cut()
+        super().connectionLost(reason)
 
     def _finishResponse_WAITING(self, rest: bytes) -> None:
         good = self._parser is None or self._is_good(rest)
