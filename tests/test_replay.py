@@ -126,6 +126,46 @@ class ResendTests(SynchronousTestCase):
         self.assertEqual(request.headers[-1], (b"authorization", b"Bearer k"))
         self.assertNotIn("Bearer k", repr(request))
 
+    def test_a_key_that_nobody_named(self) -> None:
+        """It is not sent to an address that only the log knows; here, and if named, it is."""
+        found = Choices(api_key="k", unasked=True)
+        for listener, choices, sent in (
+            ("http://127.0.0.1:8000", found, True),
+            ("https://[::1]:8000", found, True),
+            ("http://0.0.0.0:8000", found, True),
+            ("http://10.0.0.5:8000", found, False),
+            ("https://evil.example:443", found, False),
+            ("http://127.0.0.1.evil.example:80", found, False),
+            ("https://evil.example:443", evolve(found, base_url="https://mine.example"), True),
+            ("https://evil.example:443", Choices(api_key="k"), True),
+        ):
+            request = again(evolve(BEGIN, listener=listener), choices)
+            self.assertEqual(b"authorization" in dict(request.headers), sent, listener)
+            self.assertEqual(
+                ["--api-key" in each for each in request.warnings], [True] * (not sent)
+            )
+
+    def test_a_path_that_is_none(self) -> None:
+        """Behind an address it could name another one."""
+        for path in ("@evil.example/v1", ":80@evil.example/", ".evil.example/", "", "v1", "\\x"):
+            record = evolve(BEGIN, path=path)
+            error = self.assertRaises(CannotReplay, again, record, Choices(api_key="k"))
+            self.assertIn("path", str(error))
+        self.assertIn(
+            "http://127.0.0.1:8000//evil", again(evolve(BEGIN, path="//evil.example")).url
+        )
+
+    def test_a_listener_that_is_none(self) -> None:
+        """A log may be damaged, or forged, or of a UNIX socket: then the user says where."""
+        for listener in (
+            "http://unix", "http://[x", "file:///etc/passwd", "http://", "", "http://a b:1",
+            "http://x:1\r\nHost: y", "http://x/:1", "ftp://x:1", "http://u:p@x:1", "http://x:1?",
+        ):  # fmt: skip
+            record = evolve(BEGIN, listener=listener)
+            error = self.assertRaises(CannotReplay, again, record)
+            self.assertIn("--base-url", str(error))
+            again(record, Choices(base_url="http://127.0.0.1:1"))
+
     def test_urls(self) -> None:
         """The base may end in a slash or in ``/v1``; hidden values of a query are left out."""
         for base, url in (
@@ -403,7 +443,8 @@ class CommandTests(SynchronousTestCase):
     def test_choices(self) -> None:
         """An option beats the environment; an empty variable is none."""
         options = self.parsed("LOG", "--stream-mode", "off")
-        self.assertEqual(chosen(options, {"YALLMP_API_KEY": ""}), Choices(stream=False))
+        wanted = Choices(stream=False, unasked=True)
+        self.assertEqual(chosen(options, {"YALLMP_API_KEY": ""}), wanted)
         self.assertEqual(chosen(options, {"YALLMP_API_KEY": "e"}).api_key, "e")
         options = self.parsed("LOG", "--api-key", "o", "--base-url", "http://h")
         wanted = Choices(base_url="http://h", api_key="o")

@@ -35,6 +35,7 @@ _FAILURES = (
     DNSLookupError,
     ResponseFailed,
     RequestTransmissionFailed,
+    ValueError,  # of what is no name of a host
 )
 
 

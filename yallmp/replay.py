@@ -185,6 +185,7 @@ def chosen(options: Options, environ: Mapping[str, str]) -> Choices:
         options["model"],
         STREAM_MODES[options["stream-mode"]],
         options["api-key"] or environ.get(KEY_VARIABLE) or None,
+        unasked=not options["api-key"],
     )
 
 

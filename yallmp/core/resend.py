@@ -23,6 +23,7 @@ from yallmp.core.jsonbody import Document, apply
 from yallmp.core.record import Record
 from yallmp.core.recordframe import Block, Section
 from yallmp.core.secretnames import MASK
+from yallmp.core.visit import is_loopback_name
 
 #: Made anew for each connection, or only for the proxy.
 _NOT_AGAIN = HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", b"expect"}
@@ -30,6 +31,8 @@ _OURS = b"x-yallmp-"
 _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: Addresses to listen on that nobody can connect to, everywhere.
 _ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+#: Of a UNIX socket a log has only that it was one.
+_LISTENER = re.compile(r"(https?://)([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(:[0-9]{1,5})")
 _SAFE_IN_URL = "/%:@!$&'()*+,;=-._~"
 
 
@@ -43,13 +46,16 @@ class Choices:
     What the user wants otherwise; ``None`` leaves it as it was.
 
     ``base_url`` stands for the record's own listener, ``stream`` for the body's
-    ``stream``, ``api_key`` is sent as a bearer token.
+    ``stream``, ``api_key`` is sent as a bearer token.  ``unasked`` tells that nobody named
+    this key for this log: then it does not go to wherever a log, which may be somebody
+    else's, says that it came from.
     """
 
     base_url: str | None = None
     model: str | None = None
     stream: bool | None = None
     api_key: str | None = field(default=None, repr=False)
+    unasked: bool = False
 
 
 @frozen
@@ -73,10 +79,13 @@ def resend(record: Record, choices: Choices) -> Resend:
     if begin is None or section is None:
         raise CannotReplay("The log ends within the request: there is nothing whole to send.")
     block = _whole(section.body)
-    headers, left_out = _headers(begin, section, choices.api_key)
+    key, key_warning = _key(begin, choices)
+    headers, left_out = _headers(begin, section, key)
     url, url_warning = _url(begin, section, choices.base_url)
     body, body_warning = _body(block.data, choices)
-    warnings = (_unfinished(record), left_out, url_warning, _altered(block), body_warning)
+    warnings = (
+        _unfinished(record), left_out, key_warning, url_warning, _altered(block), body_warning,
+    )  # fmt: skip
     return Resend(begin.method, url, headers, body, tuple(filter(None, warnings)))
 
 
@@ -105,6 +114,19 @@ def _altered(block: Block) -> str:
     )
 
 
+def _key(begin: Begin, choices: Choices) -> tuple[str | None, str]:
+    """The key to send, and a warning if there is one that is not."""
+    if choices.api_key is None or not choices.unasked or choices.base_url is not None:
+        return choices.api_key, ""
+    host = urlsplit(_listener(begin.listener)).hostname or ""
+    if is_loopback_name(host):
+        return choices.api_key, ""
+    return None, (
+        f"The key in the environment is not sent to {host}, which only the log names; to send"
+        " it there, give --base-url or --api-key."
+    )
+
+
 def _headers(begin: Begin, section: Section, api_key: str | None) -> tuple[HeaderPairs, str]:
     """The headers to send, and a warning that names those that the log hides."""
     fields = [line for line in section.fields if line.name == "header"]
@@ -127,6 +149,8 @@ def _goes_again(name: bytes) -> bool:
 
 def _url(begin: Begin, section: Section, base_url: str | None) -> tuple[str, str]:
     """The URL to send to, and a warning if values of its query are left out."""
+    if not begin.path.startswith("/"):
+        raise CannotReplay("The log's path is none, so that there is nothing to send it to.")
     hidden = any(line.masked for line in section.fields if line.name == "query")
     parts = begin.query.split("&")
     query = "&".join(part for part in parts if not (hidden and MASK in part))
@@ -146,9 +170,13 @@ def _joined(base_url: str, path: str) -> str:
 
 def _listener(url: str) -> str:
     """The address to reach a listener at that may listen on all."""
-    scheme, mark, authority = url.partition("://")
-    host, colon, port = authority.rpartition(":")
-    return f"{scheme}{mark}{_ANY.get(host, host)}{colon}{port}"
+    found = _LISTENER.fullmatch(url)
+    if found is None:
+        raise CannotReplay(
+            "The log names no address that a request could be sent to; give --base-url."
+        )
+    scheme, host, port = found.groups()
+    return f"{scheme}{_ANY.get(host, host)}{port}"
 
 
 def is_http_url(url: str) -> bool:
