@@ -72,7 +72,8 @@ LAYERS: list[list[str]] = [
     ],
     # One request.
     [
-        "accessline", "attempts", "course", "endings", "forwarding", "gates", "observers", "relay",
+        "accessline", "attempts", "course", "endings", "forwarding", "gates", "observers",
+        "recording", "relay",
         "rescuing", "stories", "tally", "tools",
         "wholes",
     ],

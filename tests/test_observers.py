@@ -28,7 +28,8 @@ from yallmp.core.counts import Counts
 from yallmp.core.exchange import Attempt, AttemptEnd, Begin, End, Event, Head, Note, Read, Routed
 from yallmp.core.masking import Masker
 from yallmp.core.record import parse
-from yallmp.daemonlog import daemon_log
+from yallmp.core.settings import Logging
+from yallmp.daemonlog import DaemonLog
 from yallmp.interfaces import IRecorder
 from yallmp.observers import ROUND, Ledger, Line, Silent, telling
 from yallmp.stories import MOST_GATHERED, UNWANTED, WANTED, Desk
@@ -345,7 +346,7 @@ class AccessLineTests(ObserverCase):
     def test_in_the_daemons_log(self) -> None:
         """It is written with the time of the end, from where our lines come."""
         outfile = io.StringIO()
-        line = AccessLine(daemon_log(outfile, lambda: MASKER), lambda: MASKER)
+        line = AccessLine(DaemonLog(outfile, lambda: MASKER, Logging()), lambda: MASKER)
         self.ledger = self.made(line)
         for event in (evolve(BEGIN, model="{m}"), END):
             self.ledger.tell(event)
@@ -384,7 +385,7 @@ class DaemonLogTests(SynchronousTestCase):
     def written(self, style: str, level: str = "info") -> tuple[Logger, io.StringIO]:
         """A logger and the file that it writes to."""
         outfile = io.StringIO()
-        observer = daemon_log(outfile, lambda: MASKER, style=style, level=level)
+        observer = DaemonLog(outfile, lambda: MASKER, Logging(format=style, level=level))
         return Logger(namespace="yallmp.x", observer=observer), outfile
 
     def test_text(self) -> None:

@@ -27,6 +27,7 @@ from yallmp.core.frames import (
     CHECK_LOG,
     FINISH,
     GIVE_UP,
+    LIMITS,
 )
 from yallmp.interfaces import IRecorder
 from yallmp.losses import PAUSE
@@ -199,6 +200,45 @@ class BatchTests(Case):
         self.child.say("back")
         self.reactor.advance(PAUSE)
         self.assertIn("6 were lost", self.lines())
+
+
+class LimitTests(Case):
+    """Other limits while it runs."""
+
+    def limit(self, queue_bytes: int) -> None:
+        """Change all of them."""
+        self.recorder.limit(max_age=7.5, max_total_bytes=50, queue_bytes=queue_bytes)
+
+    def test_the_process_is_told(self) -> None:
+        """At once, in the order of what is recorded, and the next one begins with them."""
+        self.recorder.begin("a")
+        self.limit(queue_bytes=80)
+        self.reactor.advance(GATHER)
+        self.assertEqual(self.child.frames[-1], (LIMITS, 0, b"7.5 50"))
+        self.child.die()
+        self.reactor.advance(FIRST_DELAY)
+        self.assertEqual(self.child.command[-3:], ["7.5", "50", "1"])
+
+    def test_a_larger_queue(self) -> None:
+        """Records fit again at once; in a smaller one those under way are given up."""
+        self.recorder.begin("a")
+        for _ in range(20):
+            self.recorder.append("a", bytes(100))
+        self.recorder.error("b", b"x")
+        lost = self.recorder.lost
+        self.limit(queue_bytes=10_000)
+        self.recorder.error("c", b"x")
+        self.assertEqual(self.recorder.lost, lost)
+        self.limit(queue_bytes=100)
+        self.recorder.error("d", bytes(100))
+        self.assertEqual(self.recorder.lost, lost + 1)
+
+    def test_nobody_runs(self) -> None:
+        """It is no trouble before the start, nor after the end."""
+        recorder = make_recorder(self.reactor, self.directory, self.events)
+        recorder.limit(max_age=7.5, max_total_bytes=50, queue_bytes=80)
+        self.recorder.stopService()
+        self.limit(queue_bytes=80)
 
 
 class DeathTests(Case):

@@ -7,15 +7,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import recorder_child
-from yallmp.core.frames import APPEND, BEGIN_LOG, CHECK_ERROR, CHECK_LOG, FINISH, encoded
+from yallmp.core.frames import APPEND, BEGIN_LOG, CHECK_ERROR, CHECK_LOG, FINISH, LIMITS, encoded
 from yallmp.record_files import RecordFiles, make_directories
 from yallmp.recorder_child import Sweeper, Sweeping, Told, record
 
@@ -38,6 +40,8 @@ class Case(SynchronousTestCase):
         make_directories(self.directory)
         self.files = RecordFiles(self.directory)
         self.said: list[str] = []
+        self.sweeper = Sweeper(self.directory, self.files.parts, 3600.0, 10**9)
+        self.sweeping = Sweeping(self.sweeper)
 
     def names(self, folder: str = "requests") -> list[str]:
         """The files that are there."""
@@ -50,7 +54,15 @@ class RecordTests(Case):
     def run_on(self, *parts: bytes) -> None:
         """Read the parts to their end."""
         told = Told(self.files, self.said.append)
-        record(reading(*parts), self.files, told, lambda total: None)
+        record(reading(*parts), self.files, told, self.sweeping)
+
+    def test_other_limits(self) -> None:
+        """Records are kept by them from the next sweep on, which comes at once."""
+        (Path(self.directory) / "requests" / f"{STEM}.log").write_bytes(b"x" * 100)
+        self.run_on(encoded(LIMITS, 0, b"7.5 50"), encoded(BEGIN_LOG, 1, b"a"))
+        self.assertTrue(self.sweeping._due.is_set())
+        self.sweeper.sweep(time.time() + 5.0)
+        self.assertNotIn(f"{STEM}.log", self.names())
 
     def test_until_the_input_ends(self) -> None:
         """Every whole frame counts, and what is unfinished stays so."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
@@ -10,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from yallmp.core.backend import Backend
 from yallmp.core.problems import AttemptFailed, Reason
 from yallmp.core.registry import InFlight
+from yallmp.core.settings import Config
 from yallmp.core.shares import Share
 from yallmp.slots import Slots
 
@@ -193,3 +196,62 @@ class ReplacedTests(SlotsCase):
         self.give()
         self.give()
         self.assertEqual(self.count, 0)
+
+
+class ChangeTests(SlotsCase):
+    """The limit is changed while some wait."""
+
+    def change(self, **settings: Any) -> Backend:
+        """What the backend is from now on."""
+        backend = evolve(ONE, **settings)
+        self.slots.change(Config((backend,)))
+        return backend
+
+    def test_growing(self) -> None:
+        """Those who wait are let in at once, before those who come later."""
+        for who in "abcd":
+            self.take(who)
+        three = self.change(max_in_flight=3)
+        self.assertEqual(self.served, ["a", "b", "c"])
+        self.take("e", three)
+        self.give(ONE, ONE, ONE, ONE, three)
+        self.assertEqual(self.served, ["a", "b", "c", "d", "e"])
+
+    def test_no_limit(self) -> None:
+        """All are let in."""
+        for who in "abc":
+            self.take(who)
+        self.change(max_in_flight=None)
+        self.assertEqual(self.served, ["a", "b", "c"])
+        self.give(ONE, ONE, ONE)
+
+    def test_shrinking(self) -> None:
+        """Those who have a place keep it; those who wait do so for the smaller limit."""
+        two = evolve(ONE, max_in_flight=2)
+        for who in "abc":
+            self.take(who, two)
+        self.change(max_in_flight=1)
+        self.give(two)
+        self.assertEqual((self.served, self.count), (["a", "b"], 1))
+        self.give(two)
+        self.assertEqual(self.served, ["a", "b", "c"])
+        self.give(two)
+
+    def test_a_backend_that_goes(self) -> None:
+        """Who waits for it keeps what it has, and so does one who leaves afterwards."""
+        self.take("a")
+        waiting = [self.take(who) for who in "bc"]
+        self.slots.change(Config())
+        waiting[0].cancel()
+        self.failureResultOf(waiting[0], CancelledError)
+        self.give(ONE, ONE)
+        self.assertEqual(self.served, ["a", "c"])
+
+    def test_a_part_of_the_new_limit(self) -> None:
+        """Each worker has its part of it."""
+        self.slots = Slots(self.clock, self.in_flight, Share(1, 2))
+        for who in "abc":
+            self.take(who)
+        self.change(max_in_flight=4)
+        self.assertEqual(self.served, ["a", "b"])
+        self.give(ONE, ONE, ONE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 
@@ -25,9 +26,9 @@ from tests.network import BUFFER
 from yallmp import wires
 from yallmp.bodies import Body, collected
 from yallmp.certificates import Contexts
-from yallmp.core.backend import Backend
+from yallmp.core.backend import Backend, Tls
 from yallmp.core.exchange import Head
-from yallmp.core.settings import Limits
+from yallmp.core.settings import Config, Limits
 from yallmp.names import ResolvingReactor
 from yallmp.upstream import Outgoing, Upstream
 from yallmp.wire import Wire
@@ -71,6 +72,55 @@ class KeepingTests(WireCase):
         self.net.pass_time(6, step=1)
         self.assertEqual(len(self.ends()), 1)
         self.net.pass_time(2, step=1)
+        self.assertEqual(self.ends(), [])
+
+    def configure(self, config: Config) -> None:
+        """Put *config* in force."""
+        assert self.parts is not None
+        self.parts.registry.replace(config)
+        self.net.pump()
+
+    def test_another_time(self) -> None:
+        """A reload changes it for those that are kept already, whichever way."""
+        self.start(limits=Limits(upstream_idle=7.0))
+        self.again()
+        backends = self.parts.registry.catalog.config.backends if self.parts else ()
+        self.configure(Config(backends, limits=Limits(upstream_idle=20.0)))
+        self.net.pass_time(15, step=1)
+        self.assertEqual(len(self.ends()), 1)
+        self.configure(Config(backends, limits=Limits(upstream_idle=10.0)))
+        self.net.pass_time(1, step=1)
+        self.assertEqual(self.ends(), [])
+        self.again()
+        self.net.pass_time(11, step=1)
+        self.assertEqual(self.ends(), [])
+
+    def test_other_settings(self) -> None:
+        """Those that were made under settings that nobody has any more are closed."""
+        self.start()
+        self.again()
+        assert self.parts is not None
+        before = self.parts.registry.catalog.config
+        other = tuple(evolve(each, tls=Tls(verify=False)) for each in before.backends)
+        self.configure(evolve(before, backends=other))
+        self.assertEqual(self.ends(), [])
+        self.again()
+        self.configure(evolve(before, drain_timeout=1.0))
+        self.again()
+        self.assertEqual(self.reused(), [False] * 3)
+
+    def test_in_use_when_its_settings_go(self) -> None:
+        """The answer on it is whole, and it is closed afterwards."""
+        held: list[Any] = []
+        self.start(held.append, good)
+        got = self.ask()
+        assert self.parts is not None
+        before = self.parts.registry.catalog.config
+        other = tuple(evolve(each, tls=Tls(verify=False)) for each in before.backends)
+        self.configure(evolve(before, backends=other))
+        good(held[0])
+        self.assertEqual(self.finish(got).status, 200)
+        self.net.pass_time(1, step=1)
         self.assertEqual(self.ends(), [])
 
     def test_no_more_than_so_many_are_kept(self) -> None:

@@ -44,7 +44,7 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.endings`: the last words where there is no answer
 - :mod:`yallmp.relay`: a streamed answer on its way, with backpressure and time
 - :mod:`yallmp.observers`, :mod:`yallmp.stories` and :mod:`yallmp.accessline`: what becomes of
-  its events
+  its events; :mod:`yallmp.recording`: and how a reload changes that
 
 **What touches the world, each one thing:**
 

@@ -24,6 +24,7 @@ from twisted.logger import (
     LogLevelFilterPredicate,
     eventAsText,
 )
+from zope.interface import implementer
 
 from yallmp.core.escapes import visible
 from yallmp.core.masking import Masker
@@ -35,20 +36,31 @@ from yallmp.outlet import outlet
 _LEVELS = {"warning": "warn", "fatal": "critical"}
 
 
-def daemon_log(
-    outfile: IO[Any], masker: Callable[[], Masker], *, style: str = "text", level: str = "info"
-) -> ILogObserver:
+@implementer(ILogObserver)
+class DaemonLog:
     """
-    An observer that writes everything from *level* up to *outfile*.
+    An observer that writes what is important enough, in the format of the moment.
 
     :param masker: gives the masker in force.
-    :param style: ``text`` or ``json``.
     """
-    line = json_line if style == "json" else text_line
-    to_file = FileLogObserver(outfile, lambda event: line(event, masker()))
-    least = LogLevel.lookupByName(_LEVELS.get(level, level))
-    observer: ILogObserver = FilteringLogObserver(to_file, [LogLevelFilterPredicate(least)])
-    return observer
+
+    def __init__(self, outfile: IO[Any], masker: Callable[[], Masker], logging: Logging) -> None:
+        self._outfile = outfile
+        self._masker = masker
+        self._write: ILogObserver
+        self.change(logging)
+
+    def __call__(self, event: LogEvent) -> None:
+        """See ILogObserver."""
+        self._write(event)
+
+    def change(self, logging: Logging) -> None:
+        """Write as *logging* says from now on."""
+        line = json_line if logging.format == "json" else text_line
+        masker = self._masker
+        to_file = FileLogObserver(self._outfile, lambda event: line(event, masker()))
+        least = LogLevel.lookupByName(_LEVELS.get(logging.level, logging.level))
+        self._write = FilteringLogObserver(to_file, [LogLevelFilterPredicate(least)])
 
 
 def text_line(event: LogEvent, masker: Masker) -> str | None:
@@ -127,7 +139,7 @@ class Output:
             return None
         return outlet(sys.stdout) if self.path == "-" else _opened(self.path)
 
-    def observer(self, logging: Logging, masker: Callable[[], Masker]) -> ILogObserver | None:
+    def observer(self, logging: Logging, masker: Callable[[], Masker]) -> DaemonLog | None:
         """
         What writes the daemon's log there; ``None`` to leave it to twistd.
 
@@ -138,11 +150,9 @@ class Output:
 
 def observer_of(
     outfile: IO[Any] | None, logging: Logging, masker: Callable[[], Masker]
-) -> ILogObserver | None:
+) -> DaemonLog | None:
     """What writes the daemon's log to *outfile*; ``None`` where that is left to twistd."""
-    if outfile is None:
-        return None
-    return daemon_log(outfile, masker, style=logging.format, level=logging.level)
+    return None if outfile is None else DaemonLog(outfile, masker, logging)
 
 
 def _opened(path: str) -> IO[Any]:

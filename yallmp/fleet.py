@@ -62,6 +62,9 @@ def makeService(
     persistence.restore()
     masker = Maskers(registry.secrets)
     outfile = output.outfile()
+    daemon_log = observer_of(outfile, config.logging, masker)
+    if daemon_log is not None:
+        registry.watch(lambda new: daemon_log.change(new.logging))
     herald = herald_of(os.environ, reactor)
     rereading = Rereading(source, reactor, time.time, masker)
     agreement = Agreement(reactor, persistence, rereading, herald)
@@ -76,7 +79,7 @@ def makeService(
         herald,
         outfile.write if outfile is not None else relayed,
         [(notice.level, notice.text) for notice in config.notices],
-        observer_of(outfile, config.logging, masker),
+        daemon_log,
     )
 
 

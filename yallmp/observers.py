@@ -28,6 +28,7 @@ from zope.interface import implementer
 
 from yallmp.core.counts import Counts
 from yallmp.core.exchange import Begin, End, Event
+from yallmp.interfaces import IRecorder
 from yallmp.stories import Desk, LoggedStory, Story
 
 #: Seconds; events wait for some rounds before they are written down.
@@ -69,6 +70,14 @@ class Ledger:
         self._clock = clock
         self._open: dict[str, Story] = {}
         self._round: IDelayedCall | None = None
+
+    def change(self, desk: Desk, line: Line) -> None:
+        """Write what begins from now on with *desk*; what was begun ends as it began."""
+        self._desk, self._line = desk, line
+
+    def is_using(self, recorder: IRecorder) -> bool:
+        """Whether something that has not ended is written with *recorder*."""
+        return any(story.desk.recorder is recorder for story in self._open.values())
 
     def __call__(self, event: LogEvent) -> None:
         """See ILogObserver."""

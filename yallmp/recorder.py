@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -113,14 +113,30 @@ class Recorder(Service):
         self._queue_losses = Losses(reactor, log)
         self._disk_losses = Losses(reactor, log)
         self._process_losses = Losses(reactor, log)
-        limits = (max_age, max_total_bytes, sweeps_for)
+        self._python = python
+        self._environment = dict(environment)
+        self._sweeps_for = sweeps_for
         self._process = RecorderProcess(
             reactor,
-            Command(python, _arguments(python, self._directory, limits), dict(environment)),
+            self._command(_limits(max_age, max_total_bytes)),
             Listener(up=self._flush, down=self._process_lost, line=self._process_said),
             log,
             lambda: min(SILENCE, max(_LEAST, stop_timeout() - LAST_BREATH)),
         )
+
+    def _command(self, limits: Sequence[str]) -> Command:
+        """What starts a process that keeps to *limits*."""
+        arguments = _arguments(self._python, self._directory, (*limits, str(self._sweeps_for)))
+        return Command(self._python, arguments, self._environment)
+
+    def limit(self, *, max_age: float, max_total_bytes: int, queue_bytes: int) -> None:
+        """Keep to other limits from now on, whatever is under way."""
+        limits = _limits(max_age, max_total_bytes)
+        self._process.succeed_with(self._command(limits))
+        self._backlog.limit(queue_bytes, " ".join(limits).encode("ascii"))
+        self._look_for_room()
+        if self._batch is None:
+            self._gather()
 
     @property
     def lost(self) -> int:
@@ -272,10 +288,12 @@ class Recorder(Service):
             losses.close()
 
 
-def _arguments(
-    python: str, directory: str, limits: tuple[float, int, int]
-) -> tuple[str | bytes, ...]:
+def _limits(max_age: float, max_total_bytes: int) -> tuple[str, str]:
+    """What the process keeps to, as it is told: the age and the size of records."""
+    return str(max_age), str(max_total_bytes)
+
+
+def _arguments(python: str, directory: str, limits: Sequence[str]) -> tuple[str | bytes, ...]:
     """The command line; the interpreter loads nothing that it need not, and leaves no files."""
     program = os.path.abspath(recorder_child.__file__)
-    options = (python, "-I", "-S", "-B", program, os.fsencode(directory))
-    return options + tuple(str(limit) for limit in limits)
+    return (python, "-I", "-S", "-B", program, os.fsencode(directory), *limits)

@@ -39,7 +39,7 @@ if __name__ == "__main__":
     # The interpreter was started without a path to us.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from yallmp.core.frames import Decoder
+from yallmp.core.frames import LIMITS, Decoder
 from yallmp.core.retention import Found, is_expired, is_record, may_be_open, oldest
 from yallmp.record_files import KINDS, RecordFiles
 
@@ -71,6 +71,10 @@ class Sweeper:
         self.total = 0
         self._folders = [os.path.join(directory, folder) for folder, _ in KINDS.values()]
         self._parts = parts
+        self.limit(max_age, max_total)
+
+    def limit(self, max_age: float, max_total: int) -> None:
+        """What is kept from the next sweep on."""
         self._max_age = max_age
         self._max_total = max_total
 
@@ -150,6 +154,11 @@ class Sweeping(threading.Thread):
             self._due.wait(SWEEP_EVERY)
             self._due.clear()
 
+    def limit(self, max_age: float, max_total: int) -> None:
+        """Sweep by other limits, at once."""
+        self._sweeper.limit(max_age, max_total)
+        self._due.set()
+
     def wrote(self, total: int) -> None:
         """*total* bytes were written since the start of the process."""
         if (total - self._swept_at) * self._writers >= self._sweeper.room():
@@ -193,17 +202,21 @@ def say(lines: str) -> None:
 
 
 def record(
-    read: Callable[[int], bytes], files: RecordFiles, told: Told, wrote: Callable[[int], None]
+    read: Callable[[int], bytes], files: RecordFiles, told: Told, sweeping: Sweeping
 ) -> None:
     """Do what the frames say until there are no more."""
     decoder = Decoder()
     data = read(PIPE_BYTES)
     while data:
-        for frame in decoder.feed(data):
-            files.handle(*frame)
+        for what, number, content in decoder.feed(data):
+            if what == LIMITS:
+                max_age, max_total = content.split()
+                sweeping.limit(float(max_age), int(max_total))
+            else:
+                files.handle(what, number, content)
         files.flush()
         told.batch(len(data))
-        wrote(files.written)
+        sweeping.wrote(files.written)
         data = read(PIPE_BYTES)
     files.close()
 
@@ -237,7 +250,7 @@ def main(directory: str, max_age: str, max_total: str, sweeps_for: str = "1") ->
     if sweeps_for != "0":
         sweeping.start()
     say("ready")
-    record(lambda size: os.read(0, size), files, Told(files, say), sweeping.wrote)
+    record(lambda size: os.read(0, size), files, Told(files, say), sweeping)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,10 @@ class RecorderProcess:
         """Whether there is a process that reads."""
         return self._reachable
 
+    def succeed_with(self, command: Command) -> None:
+        """The next process, if there has to be one, is started by *command*."""
+        self._command = command
+
     def start(self) -> None:
         """Start a process; if the system refuses, try again later."""
         self._timer, self._born = None, self._reactor.seconds()

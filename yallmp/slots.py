@@ -2,7 +2,8 @@
 Places at backends: ``max_in_flight``, and the queue for those that are over it.
 
 A place that is given back goes to the first in the queue, as often as the limits of those
-who wait allow: a backend may be replaced by one of the same name with another limit.
+who wait allow: a backend may be replaced by one of the same name with another limit.  When
+that happens those who wait have the new one, or those who come later would go before them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -21,11 +23,24 @@ from yallmp.core.families import QUEUE_WAITS, QUEUED, WAIT_BOUNDS, Family
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.core.readings import Labels, Series, Value
 from yallmp.core.registry import InFlight
+from yallmp.core.settings import Config
 from yallmp.core.shares import WHOLE, Share
 
+NO_LIMIT = 2**62
 _FULL = Problem(Reason.FULL, "the backend has as many requests as it may")
-#: One who waits: the limit of the backend as it was asked for, and what fires when it is over.
-_Turn = tuple[int, Deferred[None]]
+
+
+@define(eq=False)
+class _Turn:
+    """
+    One who waits.
+
+    :ivar limit: the backend's, as it was asked for, or as it is by now.
+    :ivar came: fires when it is over.
+    """
+
+    limit: int
+    came: Deferred[None]
 
 
 class Slots:
@@ -59,10 +74,10 @@ class Slots:
 
     def _turn(self, backend: Backend, limit: int) -> Deferred[None]:
         queue = self._queues.setdefault(backend.name, deque())
-        came: Deferred[None] = Deferred(lambda it: queue.remove((limit, it)))
-        queue.append((limit, came))
-        came.addTimeout(backend.queue_timeout, self._clock, _full)
-        return came.addBoth(self._note_wait, backend.name, self._clock.seconds())
+        turn = _Turn(limit, Deferred(lambda _: queue.remove(turn)))
+        queue.append(turn)
+        turn.came.addTimeout(backend.queue_timeout, self._clock, _full)
+        return turn.came.addBoth(self._note_wait, backend.name, self._clock.seconds())
 
     def _note_wait(self, result: Any, name: str, since: float) -> Any:
         """Count a wait that is over, and pass on what it came to."""
@@ -82,12 +97,25 @@ class Slots:
 
     def give(self, backend: Backend) -> None:
         """Give the place back: to the first who waits, who then has it."""
-        name = backend.name
-        self._in_flight.end(name)
+        self._in_flight.end(backend.name)
+        self._let_in(backend.name)
+
+    def change(self, config: Config) -> None:
+        """Those who wait keep to the limits in *config*, which may let some in at once."""
+        limits = {backend.name: backend.max_in_flight for backend in config.backends}
+        for name, queue in list(self._queues.items()):
+            if name in limits:
+                limit = limits[name]
+                for turn in queue:
+                    turn.limit = NO_LIMIT if limit is None else self._share.of(limit)
+                self._let_in(name)
+
+    def _let_in(self, name: str) -> None:
+        """Give free places to those who wait, in order."""
         queue = self._queues.get(name, deque())
-        while queue and self._in_flight.count(name) < queue[0][0]:
+        while queue and self._in_flight.count(name) < queue[0].limit:
             self._in_flight.begin(name)
-            queue.popleft()[1].callback(None)
+            queue.popleft().came.callback(None)
         if not self._queues.get(name):  # looked up again: whoever got a place may have queued
             self._queues.pop(name, None)
 

@@ -17,10 +17,9 @@ from twisted.application.service import IService
 from twisted.internet import reactor as real_reactor
 from twisted.internet.interfaces import IHostnameResolver, IStreamServerEndpoint
 from twisted.internet.stdio import StandardIO
-from twisted.logger import ILogObserver, Logger, globalLogBeginner, globalLogPublisher
+from twisted.logger import ILogObserver, Logger, globalLogBeginner
 
 from yallmp import signals
-from yallmp.accessline import AccessLine
 from yallmp.admin import AdminAPI
 from yallmp.api import API
 from yallmp.arrivals import Arrivals, Ids
@@ -31,10 +30,9 @@ from yallmp.core.control import Order
 from yallmp.core.counts import Counts
 from yallmp.core.exchange import Event
 from yallmp.core.maskers import Maskers
-from yallmp.core.masking import Masker
 from yallmp.core.readings import Instruments
 from yallmp.core.registry import Registration, Registry, dated
-from yallmp.core.settings import Access, Config, Limits, Logging
+from yallmp.core.settings import Config, Logging
 from yallmp.core.shares import WHOLE, Share
 from yallmp.daemon import Daemon, Draining
 from yallmp.daemonlog import LogFileError, Output, observer_of
@@ -54,9 +52,10 @@ from yallmp.listening import (
 from yallmp.metrics import Aloof, Metrics
 from yallmp.mock import agents
 from yallmp.names import Names, ResolvingReactor
-from yallmp.observers import Ledger, Line, Silent, telling
+from yallmp.observers import telling
 from yallmp.persistence import Alone, Persistence
 from yallmp.recorder import Recorder, RecorderError
+from yallmp.recording import Lines, Recording
 from yallmp.reloads import ask_in_passing
 from yallmp.rereading import Rereading, check
 from yallmp.shortcuts import Shortcuts
@@ -64,7 +63,6 @@ from yallmp.siblings import Siblings
 from yallmp.site import ProxySite
 from yallmp.slots import Slots
 from yallmp.source import Source
-from yallmp.stories import Desk
 from yallmp.systemd import Herald, herald_of, silent
 from yallmp.tools import Tools
 from yallmp.totals import Shared
@@ -114,26 +112,19 @@ def wired(
     registry = Registry.like(dated(config, int(wall())), registrations, retired)
     draining = Draining()
 
-    def refused(address: str) -> str | None:
-        private = registry.catalog.config.access.private_backends
-        return refusal(address, private_allowed=private)
-
-    def limits() -> Limits:
-        return registry.catalog.config.limits
-
-    def access() -> Access:
-        return registry.catalog.config.access
-
     wires = Wires(
         ResolvingReactor(reactor, resolver),
-        ResolvingReactor(reactor, resolver, refused),
+        ResolvingReactor(reactor, resolver, partial(_refused, registry)),
         Contexts(),
-        limits,
+        registry.limits,
         lean=config.server.http_client == "llhttp",
     )
+    registry.watch(wires.change)
+    slots = Slots(reactor, registry.in_flight, share)
+    registry.watch(slots.change)
     tools = Tools(
         Upstream(agents(wires, wall), reactor),
-        Slots(reactor, registry.in_flight, share),
+        slots,
         registry,
         reactor,
         wall,
@@ -147,10 +138,15 @@ def wired(
     changes = changes_of(registry)
     admin = AdminAPI(registry, reactor, wall, changes, metrics)
     shortcuts = Shortcuts(api.app)
-    front = Front(api.app.resource(), shortcuts, admin.app.resource(), arrivals, access)
-    site = ProxySite(front, limits, front.refused, front.left, reactor, share)
+    front = Front(api.app.resource(), shortcuts, admin.app.resource(), arrivals, registry.access)
+    site = ProxySite(front, registry.limits, front.refused, front.left, reactor, share)
     observe(metrics.instruments, registry, tools.slots, site, wires, reactor)
     return Parts(registry, forwarding, wires, site, draining, changes)
+
+
+def _refused(registry: Registry, address: str) -> str | None:
+    """Why a registered backend may not be at *address*, by what is configured now."""
+    return refusal(address, private_allowed=registry.access().private_backends)
 
 
 def makeService(
@@ -235,13 +231,13 @@ def _served(
     **more: Any,
 ) -> Served:
     """The parts for *config* in the real world; *more* is for :func:`wired`."""
-    recorder = _recorder(config, reactor, share, lambda: parts.draining.end - reactor.seconds())
     masker = Maskers(lambda: parts.registry.secrets())  # noqa: PLW0108 - made below
     outfile = output.outfile()
     daemon_log = observer_of(outfile, config.logging, masker)
-    line = _line(config.logging, daemon_log, masker)
+    lines = Lines(daemon_log, masker)
     counts = Counts(lambda name: parts.registry.catalog.known(name))  # noqa: PLW0108 - likewise
-    ledger = Ledger(Desk(recorder, masker), line, counts, reactor)
+    make = partial(_recorder, reactor, share, lambda: parts.draining.end - reactor.seconds())
+    recording = Recording(reactor, config.logging, make, lines, counts)
     parts = wired(
         config,
         reactor,
@@ -249,15 +245,16 @@ def _served(
         wall=time.time,
         draw=random.random,
         new_id=Ids(secrets.token_hex),
-        tell=telling(ledger),
+        tell=telling(recording.ledger),
         metrics=metrics,
         share=share,
         **more,
     )
+    parts.registry.watch(recording.change)
     lag = Lag(reactor)
-    for each in (counts, recorder, lag, gap_of(outfile)):
+    for each in (counts, recording, lag, gap_of(outfile)):
         metrics.instruments.add(each.read)
-    return Served(parts, [recorder, Garbage(), lag], daemon_log)
+    return Served(parts, [recording, Garbage(), lag], daemon_log)
 
 
 def _daemon(
@@ -279,17 +276,9 @@ def _daemon(
     )
 
 
-def _line(logging: Logging, daemon_log: ILogObserver | None, masker: Callable[[], Masker]) -> Line:
-    """What says the daemon's line: nothing, if its log would not have it."""
-    if daemon_log is None:
-        return AccessLine(globalLogPublisher, masker)
-    return AccessLine(daemon_log, masker) if logging.level in ("debug", "info") else Silent()
-
-
 def _recorder(
-    config: Config, reactor: Any, share: Share, stop_timeout: Callable[[], float]
+    reactor: Any, share: Share, stop_timeout: Callable[[], float], logging: Logging
 ) -> Recorder:
-    logging = config.logging
     return Recorder(
         reactor,
         logging.directory,

@@ -153,6 +153,13 @@ class TwistedPool(HTTPConnectionPool):
         d: Deferred[Any] = super().getConnection(key, endpoint)
         return d.addCallback(self._give, endpoint.wire)
 
+    def keep_for(self, idle: float) -> None:
+        """Keep connections for *idle* seconds, whole ones, from when they were last used."""
+        longer = int(idle) - self.cachedConnectionTimeout
+        self.cachedConnectionTimeout = int(idle)
+        for call in self._timeouts.values():
+            call.reset(max(call.getTime() + longer - self._reactor.seconds(), 0))
+
     def close(self) -> Deferred[Any]:
         """Close all, now and those that come back; fires when they are closed."""
         self.cachedConnectionTimeout = 0

@@ -18,13 +18,14 @@ from twisted.web.iweb import IAgent
 from yallmp.certificates import Contexts
 from yallmp.core.backend import Backend, Tls
 from yallmp.core.proxies import Proxy
-from yallmp.core.settings import Limits
+from yallmp.core.settings import Config, Limits
 from yallmp.endpoints import Endpoints
 from yallmp.lean.agent import LeanAgent
 from yallmp.lean.pool import LeanPool
 from yallmp.twistedpool import TwistedAgent, TwistedPool
 from yallmp.wire import Wire
 
+_Key = tuple[Tls, Proxy | None, bool]
 #: Idle connections kept for each address.
 POOLED_PER_HOST = 256
 
@@ -53,7 +54,7 @@ class Wires:
         self._contexts = contexts
         self._limits = limits
         self._lean = lean
-        self._pools: dict[tuple[Tls, Proxy | None, bool], Any] = {}
+        self._pools: dict[_Key, Any] = {}
 
     def agent(self, backend: Backend, wire: Wire, *, fresh: bool) -> IAgent:
         """
@@ -74,6 +75,17 @@ class Wires:
         agent.proxy = proxy
         return agent
 
+    def change(self, config: Config) -> None:
+        """
+        Keep unused connections for as long as *config* says, and none that nobody may use.
+
+        Those in use stay until they are given back.
+        """
+        for key in self._pools.keys() - {_key(backend) for backend in config.backends}:
+            self._pools.pop(key).close()
+        for pool in self._pools.values():
+            pool.keep_for(config.limits.upstream_idle)
+
     def close(self) -> Deferred[Any]:
         """Close what is kept; fires when it is closed."""
         pools, self._pools = list(self._pools.values()), {}
@@ -92,7 +104,7 @@ class Wires:
         return {"idle": idle, "busy": sum(len(pool.open) for pool in pools) - idle}
 
     def _pool(self, backend: Backend) -> Any:
-        key = (backend.tls, backend.proxy, backend.registered)
+        key = _key(backend)
         if key not in self._pools:
             self._pools[key] = self._new_pool()
         return self._pools[key]
@@ -106,9 +118,14 @@ class Wires:
     def _twisted_pool(self, *, persistent: bool) -> TwistedPool:
         pool = TwistedPool(self._reactor, persistent, self._head_max)
         pool.maxPersistentPerHost = POOLED_PER_HOST
-        pool.cachedConnectionTimeout = int(self._limits().upstream_idle)
+        pool.keep_for(self._limits().upstream_idle)
         pool.retryAutomatically = False
         return pool
 
     def _head_max(self) -> int:
         return self._limits().max_response_head_bytes
+
+
+def _key(backend: Backend) -> _Key:
+    """What a connection was made under: backends of which it is the same may share one."""
+    return backend.tls, backend.proxy, backend.registered

@@ -29,6 +29,7 @@ from yallmp.core.frames import (
     FINISH,
     GIVE_UP,
     HEAD,
+    LIMITS,
     MAX_DATA,
     WHOLE_LOG,
 )
@@ -124,6 +125,13 @@ class Backlog:
     def error(self, name: str, data: bytes) -> bool:
         """The whole error log *name*; false if it is given up."""
         return self._at_once(BEGIN_ERROR, name, data)
+
+    def limit(self, limit: int, told: bytes) -> None:
+        """*limit* bytes are held from now on; the process is *told* what holds for it."""
+        self._limit = limit
+        if not self._closed:
+            self._put(LIMITS, 0, told)
+        self._relieve()
 
     def take(self) -> bytes:
         """All that waits; it counts as sent from now on."""

@@ -39,6 +39,9 @@ WHOLE_LOG = 7
 #: predecessor was sent and had not confirmed when it died.
 CHECK_LOG = 8
 CHECK_ERROR = 9
+#: What holds from now on: the data are the age and the size of records as in the process's
+#: command line, a blank between them.  The number is 0.
+LIMITS = 10
 
 #: The most data that one frame carries: what the recorder process has to hold of one.
 MAX_DATA = 256 * 1024

@@ -24,7 +24,7 @@ from yallmp.core.errors import Conflict, NotFound
 from yallmp.core.retries import Retries
 from yallmp.core.routing import Routes
 from yallmp.core.secrets import Secrets, secrets_of
-from yallmp.core.settings import Config, Fallbacks
+from yallmp.core.settings import Access, Config, Fallbacks, Limits
 
 __all__ = [
     "MAX_NAME", "Catalog", "Found", "InFlight", "Listed", "Registered", "Registration",
@@ -117,6 +117,14 @@ class Registry:
         For what was made of one, or cannot ask for it each time; it does not raise.
         """
         self._watchers.append(watcher)
+
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self.catalog.config.limits
+
+    def access(self) -> Access:
+        """Who may do what right now."""
+        return self.catalog.config.access
 
     @property
     def registrations(self) -> tuple[Registration, ...]:

@@ -61,6 +61,15 @@ class LeanPool:
         """How many wait."""
         return sum(map(len, self._idle.values()))
 
+    def keep_for(self, idle: float) -> None:
+        """Keep all connections for *idle* seconds from when they were last used."""
+        if idle != self._limit:
+            self._limit = idle
+            sweep, self._sweep = self._sweep, None
+            if sweep is not None:
+                sweep.cancel()
+                self._swept()
+
     def take(self, key: object) -> Connection | None:
         """A connection for *key* that waits, if there is one."""
         waiting = self._idle.get(key)
