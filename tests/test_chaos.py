@@ -28,6 +28,8 @@ SELECTION = (
     "stream.rescued-after-40",
     "client.leaves-while-waiting",
     "client.leaves-in-the-stream",
+    "secrets.echo-pieces",
+    "secrets.echo-late-event",
 )
 
 

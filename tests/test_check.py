@@ -174,6 +174,15 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("general_settings", err)
         self.assertRegex(err.splitlines()[-1], r": \d problems$")
 
+    def test_nothing_acts_on_the_terminal(self) -> None:
+        """Names in the file that hold control characters are shown, in both reports."""
+        bad = 'general_settings: {"a\\e[2Jb\\u202E": 1}\n'
+        for text in (bad, DEMO + 'router_settings: {model_group_alias: {"a\\e[2Jb": demo}}\n'):
+            for words in ((), ("--json",)):
+                _, out, err = self.run_check(text, *words)
+                self.assertNotIn("\x1b", out + err)
+                self.assertNotIn("\u202e", out + err)
+
     def test_warnings(self) -> None:
         """They do not stop the daemon; --strict says that they should."""
         self.assertEqual(self.run_check(DANGLING)[0], 0)

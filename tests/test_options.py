@@ -166,6 +166,13 @@ class MistakeTests(OptionsCase):
         self.assertIn("api_bas", said)
         self.assertNotIn("Traceback", said)
 
+    def test_nothing_acts_on_the_terminal(self) -> None:
+        """A name that holds control characters is shown."""
+        self.write('"mod\\e[2Jels": []\n')
+        _, said = self.refused()
+        self.assertNotIn("\x1b", said)
+        self.assertIn("mod\\x1b[2Jels", said)
+
     def test_no_file(self) -> None:
         """The path stands in the message, as it was given."""
         status, said = self.refused("-c", "nowhere.yaml")

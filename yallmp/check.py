@@ -22,6 +22,7 @@ from yallmp import files
 from yallmp.core.backend import Backend
 from yallmp.core.catalog import Catalog
 from yallmp.core.config import ConfigError
+from yallmp.core.escapes import visible
 from yallmp.core.settings import Config, Server
 from yallmp.core.tableview import Line, cases, table_of
 from yallmp.core.tablewords import told
@@ -104,7 +105,7 @@ def main(argv: Sequence[str]) -> NoReturn:
     except ConfigError as error:
         fail(path, [str(problem) for problem in error.problems], as_json=options.json)
     report = report_of(path, config, strict=options.strict)
-    print(as_json(report) if options.json else "\n".join(as_text(report)))
+    print(as_json(report) if options.json else visible("\n".join(as_text(report))))
     sys.exit(0 if report.ok else 1)
 
 
@@ -127,9 +128,8 @@ def fail(path: str, problems: Sequence[str], *, as_json: bool) -> NoReturn:
     if as_json:
         print(json.dumps({"file": path, "ok": False, "problems": problems}, indent=2))
     else:
-        print(
-            "\n".join([*problems, f"{path}: {counted(len(problems), 'problem')}"]), file=sys.stderr
-        )
+        said = "\n".join([*problems, f"{path}: {counted(len(problems), 'problem')}"])
+        print(visible(said), file=sys.stderr)
     sys.exit(1)
 
 

@@ -21,6 +21,7 @@ from twisted.python import usage
 from yallmp import __version__, files
 from yallmp.core.config import ConfigError
 from yallmp.core.config.listenkinds import MAX_WORKERS, worker_count
+from yallmp.core.escapes import visible
 from yallmp.core.settings import Config
 from yallmp.daemonlog import Output
 from yallmp.reactors import install_reactor
@@ -81,7 +82,7 @@ def directory(text: str) -> str:
 
 def stop(lines: Sequence[str], status: int = 1) -> NoReturn:
     """End the process for a mistake that its user can mend: *lines* on stderr, no traceback."""
-    print("\n".join(lines), file=sys.stderr)
+    print(visible("\n".join(lines)), file=sys.stderr)
     raise SystemExit(status)
 
 
