@@ -23,6 +23,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from tests.network import End, MemoryNetwork
+from yallmp.clerk import AT_ONCE
 from yallmp.core.backend import Backend, Patience
 from yallmp.core.exchange import Event
 from yallmp.core.registry import Registry
@@ -275,6 +276,7 @@ class ProxyCase(SynchronousTestCase):
         self.client = Agent(self.net, pool=self._pool)
         self.parts: Parts | None = None
         self._raw: list[End] = []
+        self.clerk: Any = AT_ONCE
 
     def tearDown(self) -> None:
         if self.parts is not None:
@@ -327,6 +329,7 @@ class ProxyCase(SynchronousTestCase):
             new_id=lambda: f"{len(self.told):012x}",
             tell=self.tell,
             metrics=self.metrics,
+            clerk=self.clerk,
         )
         self.net.listen("127.0.0.1", 8000, self.parts.site)
         return self.parts.registry

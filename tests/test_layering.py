@@ -28,10 +28,12 @@ LAYERS: list[list[str]] = [
     [
         "core.proxies",
         "core.addresses", "core.backlog", "core.digits", "core.errors", "core.escapes",
-        "core.frames", "core.jsontext", "core.maskers", "core.masking", "core.nesting",
+        "core.frames", "core.jsontext", "core.maskers", "core.masking", "core.needles",
+        "core.nesting",
         "core.recordframe", "core.retention",
-        "core.search", "core.secretnames", "core.sse", "core.told", "core.transcript",
-        "core.families", "core.ordering", "core.readings", "core.shares",
+        "core.search", "core.secretnames", "core.spellings", "core.sse", "core.told",
+        "core.transcript",
+        "core.families", "core.ordering", "core.readings", "core.shares", "core.work",
     ],
     # The values that the parts share.
     ["core.backend", "core.exchange", "core.settings"],
@@ -43,12 +45,13 @@ LAYERS: list[list[str]] = [
         "core.failures", "core.framing", "core.gate", "core.headers", "core.hops", "core.inflate",
         "core.inspector",
         "core.jsonbody",
-        "core.lastword", "core.problems", "core.recalled", "core.record", "core.recorded",
+        "core.lastword", "core.masked",
+        "core.problems", "core.recalled", "core.record", "core.recorded",
         "core.recordtext",
         "core.registration", "core.registry", "core.replies", "core.requesthead", "core.rescue",
         "core.resend",
         "core.retries", "core.routing", "core.seam", "core.secrets", "core.tableview",
-        "core.tablewords", "core.telling", "core.verdicts", "core.visit",
+        "core.tablewords", "core.telling", "core.understanding", "core.verdicts", "core.visit",
         "core.config", "core.config.*",
     ],
     # How each kind of backend speaks.
@@ -57,8 +60,8 @@ LAYERS: list[list[str]] = [
     # What touches the world, each one thing.
     [
         "endpoints", "tunnel", "twistedpool", "wire",
-        "answers", "arrivals", "bodies", "bulk", "certificates", "channel", "crowd",
-        "daemonlog",
+        "answers", "arrivals", "bodies", "bulk", "certificates", "channel", "clerk",
+        "clerk_child", "clerk_process", "crowd", "daemonlog",
         "descriptors", "downstream", "exposition", "framing", "gaps",
         "garbage", "gauges", "inbound", "lag", "lazyrequest", "lean",
         "lean.*",
@@ -73,7 +76,7 @@ LAYERS: list[list[str]] = [
     # One request.
     [
         "accessline", "attempts", "course", "endings", "forwarding", "gates", "observers",
-        "recording", "relay",
+        "reading", "recording", "relay",
         "rescuing", "stories", "tally", "tools",
         "wholes",
     ],

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from hypothesis import given
@@ -15,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core import masking
 from yallmp.core.masking import MaskedStream, Masker, Piece, Words
+from yallmp.core.needles import Needles
 from yallmp.core.secretnames import header_by_name, is_secret_name, query_by_name, url_by_name
 
 KEY = "sk-proj-A1b2C3d4E5f6G7h8"
@@ -327,3 +329,43 @@ class StreamTests(SynchronousTestCase):
         text = b"data: " + base64.b64encode(b"u" * before + KEY.encode()) + b"\n\n"
         pieces = streamed(Masker([KEY]), cut(text, places))
         self.assertEqual(b"".join(p.data for p in pieces), Masker([KEY]).mask(text))
+
+
+class NeedleTests(SynchronousTestCase):
+    """Many texts looked for at once, and each by itself: the same is found."""
+
+    @given(st.lists(st.text("ab", min_size=7, max_size=20).map(str.encode)), TEXTS)
+    def test_the_same_is_found(self, texts: list[bytes], data: bytes) -> None:
+        """Nothing more, and nothing less, wherever it begins."""
+        found = Needles(texts).found(data)
+        self.assertEqual(sorted(found), sorted({text for text in texts if text in data}))
+
+    @given(st.lists(st.binary(min_size=7, max_size=40), min_size=1), st.data())
+    def test_whatever_stands_there_is_found(self, texts: list[bytes], data: Any) -> None:
+        """At any place, of any length."""
+        text = data.draw(st.sampled_from(texts))
+        before, after = data.draw(st.binary()), data.draw(st.binary())
+        self.assertIn(text, Needles(texts).found(before + text + after))
+
+    def test_nothing_to_look_for(self) -> None:
+        """Nothing is found."""
+        self.assertEqual(Needles([]).found(b"x" * 100), [])
+        self.assertEqual(Needles([b"x" * 7]).found(b""), [])
+
+    @given(
+        st.lists(SECRETS, min_size=1, max_size=4),
+        st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.binary(max_size=3))),
+    )
+    def test_a_masker_with_many_secrets_masks_the_same(
+        self, secrets: list[str], parts: list[tuple[int, int, bytes]]
+    ) -> None:
+        """As one that looks for each; whole ones, cut ones, and streams of both."""
+        pieces = [secrets[n % len(secrets)].encode()[:end] + rest for n, end, rest in parts]
+        data = b"".join(pieces)
+        few = Masker(secrets)
+        self.patch(masking, "_LOTS", 0)
+        lots = Masker(secrets)
+        self.assertEqual(lots.mask(data), few.mask(data))
+        self.assertEqual((lots.finds(data), lots.held(data)), (few.finds(data), few.held(data)))
+        self.assertEqual(streamed(lots, pieces), streamed(few, pieces))
+        self.patch(masking, "_LOTS", 48)

@@ -23,12 +23,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from tests.slow_clerk import SlowClerk
 from yallmp.accessline import AccessLine
+from yallmp.clerk import AT_ONCE
+from yallmp.clerk_process import NotRead
 from yallmp.core.counts import Counts
 from yallmp.core.exchange import Attempt, AttemptEnd, Begin, End, Event, Head, Note, Read, Routed
+from yallmp.core.masked import NOT_SEARCHED
 from yallmp.core.masking import Masker
 from yallmp.core.record import parse
 from yallmp.core.settings import Logging
+from yallmp.core.work import LARGE
 from yallmp.daemonlog import DaemonLog
 from yallmp.interfaces import IRecorder
 from yallmp.observers import ROUND, Ledger, Line, Silent, telling
@@ -102,6 +107,7 @@ class ObserverCase(SynchronousTestCase):
         """Make a recorder and a logger."""
         self.recorder = FakeRecorder()
         self.clock = Clock()
+        self.clerk: Any = AT_ONCE
         self.publisher = LogPublisher()
         self.log = Logger(namespace="test", observer=self.publisher)
         self.observe(Silent())
@@ -114,7 +120,7 @@ class ObserverCase(SynchronousTestCase):
     def made(self, line: Line) -> Ledger:
         """The observer."""
         counts = Counts(lambda name: None)
-        return Ledger(Desk(self.recorder, lambda: MASKER), line, counts, self.clock)
+        return Ledger(Desk(self.recorder, lambda: MASKER, self.clerk), line, counts, self.clock)
 
     def rounds(self, count: int) -> None:
         """So many rounds pass."""
@@ -431,3 +437,73 @@ class DaemonLogTests(SynchronousTestCase):
         self.assertEqual(outfile.getvalue(), "")
         log.error("yes")
         self.assertIn("yes", outfile.getvalue())
+
+
+class LargeBodyTests(ObserverCase):
+    """Large bodies are searched for secrets elsewhere, and their records wait for that."""
+
+    def setUp(self) -> None:
+        """Have a clerk that waits."""
+        super().setUp()
+        self.clerk = SlowClerk()
+        self.publisher.removeObserver(self.ledger)
+        self.observe(Silent())
+
+    def shown(self) -> bytes:
+        """The body of the request in its record."""
+        begin = parse(self.recorder.finished[NAME]).begin
+        assert begin is not None
+        return begin.body
+
+    def test_the_record_waits_for_the_search(self) -> None:
+        """Also when all else is over; the secret is hidden, and nothing else is changed."""
+        body = b"x" * LARGE + KEY.encode() + b"y"
+        self.tell(evolve(BEGIN, body=body), ROUTED, *WORKED, END)
+        self.assertEqual(self.recorder.finished, {})
+        self.clerk.work()
+        self.assertEqual(self.shown(), b"x" * LARGE + b"****y")
+        record = parse(self.recorder.finished[NAME])
+        self.assertEqual((record.events[1:], record.complete), ((ROUTED, *WORKED, END), True))
+
+    def test_it_is_the_record_that_would_have_been(self) -> None:
+        """Byte for byte."""
+        begin, end = evolve(BEGIN, body=b"x" * LARGE * 2), evolve(WORKED[-1], body=b"y" * LARGE * 2)
+        events = (begin, ROUTED, *FAILED, *WORKED[:-1], end, END)
+        self.tell(*events)
+        self.clerk.work()
+        self.clerk.work()
+        later = self.recorder.finished[NAME]
+        self.recorder.finished.clear()
+        self.clerk = AT_ONCE
+        self.publisher.removeObserver(self.ledger)
+        self.observe(Silent())
+        self.tell(*events)
+        self.assertEqual(later, self.recorder.finished[NAME])
+        self.assertEqual(parse(later).events, events)
+
+    def test_what_comes_meanwhile_waits(self) -> None:
+        """In order, rounds or not; another large body is searched next."""
+        self.tell(evolve(BEGIN, body=b"x" * LARGE * 2), ROUTED)
+        self.rounds(WANTED)
+        self.tell(evolve(WORKED[0], body=b"z" * LARGE * 2), *WORKED[1:])
+        self.rounds(3 * WANTED)
+        self.assertEqual(self.recorder.open, {})
+        self.clerk.work()
+        self.assertEqual(len(self.clerk.tasks), 1)
+        self.clerk.work()
+        self.tell(END)
+        record = parse(self.recorder.finished[NAME])
+        self.assertEqual(record.events[2], evolve(WORKED[0], body=b"z" * LARGE * 2))
+        self.assertTrue(record.complete)
+
+    def test_nothing_is_searched_for_a_record_that_nobody_wants(self) -> None:
+        """It went well, and only failures are kept."""
+        self.tell(evolve(BEGIN, body=b"x" * LARGE * 2, keep="errors"), *WORKED, END)
+        self.assertEqual((self.clerk.tasks, self.recorder.finished), ([], {}))
+
+    def test_a_body_that_cannot_be_searched(self) -> None:
+        """It is left out: there could be a secret in it."""
+        self.tell(evolve(BEGIN, body=b"x" * LARGE * 2), *WORKED, END)
+        self.clerk.tasks[0][2].errback(NotRead("it burns"))
+        self.assertEqual(self.shown(), NOT_SEARCHED)
+        self.assertEqual(len(self.flushLoggedErrors(NotRead)), 1)

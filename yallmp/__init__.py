@@ -35,6 +35,7 @@ imports from its own layer or one further down in this list, never upwards
 
 **One request:**
 
+- :mod:`yallmp.reading`: what its body asks for
 - :mod:`yallmp.forwarding`: its route, its attempts, its answer
 - :mod:`yallmp.course`: the attempts one after the other, and what they mean to the proxy
 - :mod:`yallmp.tally`: what they mean to the backends
@@ -69,6 +70,8 @@ imports from its own layer or one further down in this list, never upwards
   process, seen from the first),
   :mod:`yallmp.recorder_child` (the second process), :mod:`yallmp.record_files`,
   :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses` (what could not be kept)
+- large bodies: :mod:`yallmp.clerk` (has them read), :mod:`yallmp.clerk_process` (a process that
+  does, seen from here), :mod:`yallmp.clerk_child` (that process)
 - other workers: :mod:`yallmp.worker_process` (one, seen from the supervisor),
   :mod:`yallmp.siblings` (all of them, seen from one)
 - metrics: :mod:`yallmp.metrics` (asked for), :mod:`yallmp.totals` (those of all processes),
@@ -111,7 +114,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   one), :mod:`yallmp.core.nesting`, :mod:`yallmp.core.search` (in long bodies),
   :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
   :mod:`yallmp.core.hops` (no circles),
-  :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`
+  :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`, :mod:`yallmp.core.work` (what is read
+  elsewhere), :mod:`yallmp.core.understanding` (of large requests)
 - who may do what: :mod:`yallmp.core.access`, :mod:`yallmp.core.visit`,
   :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`
 - which way to backends: :mod:`yallmp.core.proxies`
@@ -129,8 +133,10 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.recalled`, :mod:`yallmp.core.recordframe` (the format),
   :mod:`yallmp.core.backlog`, :mod:`yallmp.core.frames` (on their way),
   :mod:`yallmp.core.retention`, :mod:`yallmp.core.resend` and :mod:`yallmp.core.curl` (replay)
-- secrets: :mod:`yallmp.core.masking`, :mod:`yallmp.core.maskers`, :mod:`yallmp.core.secrets`,
-  :mod:`yallmp.core.secretnames`, :mod:`yallmp.core.escapes`
+- secrets: :mod:`yallmp.core.masking`, :mod:`yallmp.core.masked` (in large bodies),
+  :mod:`yallmp.core.maskers`, :mod:`yallmp.core.secrets`,
+  :mod:`yallmp.core.secretnames`, :mod:`yallmp.core.spellings` (of secrets),
+  :mod:`yallmp.core.needles` (many texts looked for at once), :mod:`yallmp.core.escapes`
 - :mod:`yallmp.core.errors`: every error of ours, its status and its code
 """
 

@@ -2,7 +2,7 @@
 The API that clients speak: ``/v1/…``, and the same without ``/v1``.
 
 A Klein tree names the endpoints.  A request becomes a :class:`yallmp.core.call.Call`
-here, or an error; everything else is forwarding's.
+(:mod:`yallmp.reading`), or an error; everything else is forwarding's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import define
 from klein import Klein
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,7 +21,7 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
 from yallmp.answers import prepared_error, send_body, send_error, send_json
 from yallmp.arrivals import Arrival, Arrivals
-from yallmp.core.access import admit, may_use
+from yallmp.core.access import admit
 from yallmp.core.asked import (
     CHAT,
     COMPLETIONS,
@@ -29,24 +30,23 @@ from yallmp.core.asked import (
     RERANK,
     RESPONSES,
     Endpoint,
-    understand,
 )
-from yallmp.core.call import Call
 from yallmp.core.catalog import Listed
 from yallmp.core.errors import (
     MethodNotAllowed,
     ModelNotFound,
     NotFound,
     ProxyError,
-    UnsupportedMedia,
     error_body,
 )
-from yallmp.core.hops import HOPS, check_hops
-from yallmp.core.jsonbody import Document
 from yallmp.core.registry import Registry
+from yallmp.core.replies import fault
+from yallmp.core.work import LARGE
 from yallmp.downstream import Client
 from yallmp.forwarding import Forwarding
 from yallmp.inbound import ProxyRequest
+from yallmp.interfaces import IClerk
+from yallmp.reading import Reader
 
 OWNED_BY = "yallmp"
 _log = Logger()
@@ -70,6 +70,7 @@ class API:
 
     :ivar draw: gives random numbers, 0 ≤ x < 1.
     :ivar draining: whether the proxy is about to stop.
+    :ivar clerk: reads large bodies.
     """
 
     registry: Registry
@@ -78,6 +79,7 @@ class API:
     clock: IReactorTime
     draw: Callable[[], float]
     draining: Callable[[], bool]
+    clerk: IClerk
 
     app = Klein()
     app.url_map.merge_slashes = False  # a model may be called a//b
@@ -176,6 +178,8 @@ class API:
     def _forward(self, request: ProxyRequest, endpoint: Endpoint) -> Any:
         arrival = request.arrival
         reader = Reader(self.registry, arrival, endpoint, self.draw, self._resting)
+        if len(request.body) > LARGE:
+            return Deferred.fromCoroutine(self._forward_later(request, reader))
         try:
             call = reader.read(request)
         except ProxyError as error:
@@ -185,6 +189,31 @@ class API:
         self.arrivals.tell(reader.begin())
         return self.forwarding.serve(call, Client(request, self.clock), arrival.began)
 
+    async def _forward_later(self, request: ProxyRequest, reader: Reader) -> None:
+        """The same for a body that is read elsewhere meanwhile."""
+        arrival, client = reader.arrival, Client(request, self.clock)
+        arrival.told = True  # whatever comes, it is told here
+        reading = Deferred.fromCoroutine(reader.read_elsewhere(request, self.clerk))
+        with self.forwarding.expecting(reading):
+            try:
+                call = await reading
+            except ProxyError as error:
+                self.arrivals.tell(reader.begin())
+                self._reject(request, arrival, error)
+            except CancelledError:
+                self.arrivals.tell(reader.begin())
+                self._give_up(request, arrival, client)
+            else:
+                self.arrivals.tell(reader.begin())
+                await self.forwarding.serve(call, client, arrival.began)
+
+    def _give_up(self, request: ProxyRequest, arrival: Arrival, client: Client) -> None:
+        """The client left while its body was read, or we stop."""
+        if client.gone:
+            self.arrivals.end(arrival, 499, 0, outcome="client_gone")
+        else:
+            self._reject(request, arrival, fault("proxy_shutdown", "", 503))
+
     def _resting(self, names: Iterable[str]) -> Collection[str]:
         return self.registry.breakers.resting(names, self.clock.seconds())
 
@@ -193,78 +222,6 @@ class API:
         self.arrivals.end(arrival, error.status, len(body), outcome="rejected", body=body)
         headers = (*error.headers, (b"x-yallmp-attempts", b"0"))
         send_body(request, error.status, body, headers)
-
-
-@define
-class Reader:
-    """
-    Makes a call of a request, step by step; what was known when a step failed is kept.
-    """
-
-    registry: Registry
-    arrival: Arrival
-    endpoint: Endpoint
-    draw: Callable[[], float]
-    resting: Callable[[Iterable[str]], Collection[str]]
-    body: bytes = b""
-    key_name: str | None = None
-    model: str | None = None
-    keep: str | None = None
-
-    def read(self, request: ProxyRequest) -> Call:
-        """
-        The call.
-
-        :raises ProxyError: it is none.
-        """
-        config, routes = self.registry.catalog.config, self.registry.routes
-        self.body = request.body
-        admitted = self.arrival.ends.admit(self.arrival.visit, config.access)
-        self.key_name = admitted.key_name
-        self._check_endpoint()
-        self._check_encoding()
-        if HOPS in self.arrival.visit.headers:
-            check_hops(self.arrival.visit.headers, config.limits.max_hops)
-        document = Document.parse(self.body)
-        named = document.get("model")
-        self.model = named if isinstance(named, str) else None
-        asked = understand(self.endpoint, document)
-        try:
-            route = routes.find(asked.model, self.draw)
-        except ModelNotFound:
-            raise self.registry.catalog.not_found(asked.model, admitted.allows) from None
-        if asked.bound:
-            route = route.to_one(self.resting(b.name for b in route.legs))
-        may_use(admitted, route.asked, route.others, alias=route.alias)
-        self.keep = route.log_requests
-        recorded = (self.keep or config.logging.requests) != "off"
-        headers, query = self.arrival.headers, self.arrival.query
-        return Call(self.arrival.id, asked, route, config, headers, query, recorded)
-
-    def _check_endpoint(self) -> None:
-        config = self.registry.catalog.config
-        if self.endpoint is RESPONSES and not config.enable_responses_endpoint:
-            raise NotFound(
-                "The Responses API is switched off here; set"
-                " general_settings.enable_responses_endpoint: true to switch it on."
-            )
-
-    def _check_encoding(self) -> None:
-        encodings = self.arrival.visit.all("content-encoding")
-        if any(value.strip().lower() not in ("", "identity") for value in encodings):
-            raise UnsupportedMedia("A compressed body is not read; send it as it is.")
-
-    def begin(self) -> Any:
-        """The event that the exchange began, with what is known."""
-        logging = self.registry.catalog.config.logging
-        return self.arrival.begin(
-            self.body,
-            recorded=True,
-            key_name=self.key_name,
-            model=self.model,
-            keep=self.keep or logging.requests,
-            bodies=logging.bodies,
-        )
 
 
 def wrong_method(error: WrongMethod) -> MethodNotAllowed:

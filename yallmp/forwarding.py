@@ -9,7 +9,8 @@ the Deferred of what is under way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from attrs import define, evolve, field
@@ -47,6 +48,7 @@ class Forwarding:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._open: set[Exchange] = set()
+        self._expected: set[Deferred[Call]] = set()
         self._waiting: list[Deferred[None]] = []
 
     def serve(self, call: Call, client: Client, began: float) -> Deferred[None]:
@@ -60,20 +62,31 @@ class Forwarding:
         self._tools.registry.retries.active = len(self._open)
         return exchange.start()
 
+    @contextmanager
+    def expecting(self, reading: Deferred[Call]) -> Iterator[None]:
+        """Wait for what *reading* comes to as well, and end it, when all is to be over."""
+        self._expected.add(reading)
+        try:
+            yield
+        finally:
+            self._expected.discard(reading)
+            self._look_if_idle()
+
     def _over(self, exchange: Exchange) -> None:
         self._open.discard(exchange)
         self._tools.registry.retries.active = len(self._open)
-        if not self._open:
-            self._tell_idle()
+        self._look_if_idle()
 
-    def _tell_idle(self) -> None:
+    def _look_if_idle(self) -> None:
+        if self._open or self._expected:
+            return
         waiting, self._waiting = self._waiting, []
         for d in waiting:
             d.callback(None)
 
     def idle(self) -> Deferred[None]:
         """Fires when nothing is under way."""
-        if not self._open:
+        if not (self._open or self._expected):
             return succeed(None)
         self._waiting.append(Deferred())
         return self._waiting[-1]
@@ -82,6 +95,8 @@ class Forwarding:
         """End what is under way, each with an error that says why."""
         for exchange in list(self._open):
             exchange.shut_down()
+        for reading in list(self._expected):
+            reading.cancel()
 
 
 @define(eq=False)

@@ -5,6 +5,7 @@ What may have a second implementation, and what its users rely on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from zope.interface import Interface
 
@@ -46,6 +47,21 @@ class IRecorder(Interface):
 
     def error(name: str, data: bytes) -> None:
         """Write the error log *name* at once and whole."""
+
+
+class IClerk(Interface):
+    """
+    Reads large bodies, wherever that holds nobody up.
+
+    Called on the reactor thread.
+    """
+
+    def ask(work: Any, body: bytes) -> Any:
+        """
+        Have *work* done on *body* (:mod:`yallmp.core.work`): a Deferred of its answer.
+
+        It fails if that cannot be done.  Cancelling it means that nobody waits any more.
+        """
 
 
 class IChanges(Interface):

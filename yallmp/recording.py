@@ -24,6 +24,7 @@ from yallmp.core.masking import Masker
 from yallmp.core.readings import Labels, Value
 from yallmp.core.settings import Config, Logging
 from yallmp.daemonlog import DaemonLog
+from yallmp.interfaces import IClerk
 from yallmp.observers import Ledger, Line, Silent
 from yallmp.recorder import Recorder
 from yallmp.stories import Desk
@@ -63,6 +64,7 @@ class Recording(Service):
     :param reactor: provides IReactorTime.
     :param recorder_for: makes a recorder.
     :param counts: counts each exchange that is over.
+    :param clerk: searches large bodies for secrets.
     :ivar ledger: is told of what happens.
     """
 
@@ -75,11 +77,13 @@ class Recording(Service):
         recorder_for: Callable[[Logging], Recorder],
         lines: Lines,
         counts: Counts,
+        clerk: IClerk,
     ) -> None:
         self._reactor = reactor
         self._logging = logging
         self._recorder_for = recorder_for
         self._lines = lines
+        self._clerk = clerk
         self._recorder = recorder_for(logging)
         self._former: list[Recorder] = []
         self._told_by_former: list[tuple[Family, Mapping[Labels, Value]]] = []
@@ -105,7 +109,7 @@ class Recording(Service):
         self.ledger.change(self._desk(), self._lines.of(config.logging))
 
     def _desk(self) -> Desk:
-        return Desk(self._recorder, self._lines.masker)
+        return Desk(self._recorder, self._lines.masker, self._clerk)
 
     def _limit(self, logging: Logging) -> None:
         self._recorder.limit(

@@ -18,11 +18,16 @@ from yallmp.core.exchange import (
     Read,
     Splice,
 )
+from yallmp.core.work import LARGE
 from yallmp.upstream import Outgoing
 from yallmp.wire import Wire
 
 #: More changes than this are told as the whole body.
 _FEW = 16
+
+
+def _length(splices: tuple[Splice, ...]) -> int:
+    return sum([len(splice.old) + len(splice.new) for splice in splices])
 
 
 def _unheard(data: bytes) -> None:
@@ -48,7 +53,7 @@ class Report:
     def begin(self, outgoing: Outgoing, splices: tuple[Splice, ...]) -> None:
         """The attempt starts, with what is sent."""
         self._began = self.at()
-        whole = len(splices) > _FEW
+        whole = len(splices) > _FEW or (len(splices) > 0 and _length(splices) > LARGE)
         self.tell(
             Attempt(
                 self.id,

@@ -8,16 +8,22 @@ Which kind of story is told is decided at the beginning, by what is to become of
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from attrs import define, field, frozen
+from twisted.internet.defer import DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from yallmp.core.escapes import escape_text
-from yallmp.core.exchange import AttemptEnd, Begin, End, Event, Read, Routed
+from yallmp.core.exchange import Attempt, AttemptEnd, Begin, End, Event, Read, Routed
+from yallmp.core.masked import NOT_SEARCHED, Mask
 from yallmp.core.masking import Masker
 from yallmp.core.record import record_name
 from yallmp.core.recorded import utc
 from yallmp.core.recordtext import RecordText
-from yallmp.interfaces import IRecorder
+from yallmp.core.work import LARGE
+from yallmp.interfaces import IClerk, IRecorder
 
 #: Ends of attempts that are nobody's failure: whoever asked is gone, or we are.
 _NO_FAILURE = (None, "cancelled")
@@ -25,6 +31,7 @@ _NO_FAILURE = (None, "cancelled")
 WANTED, UNWANTED = 5, 10
 #: The most bytes of answers that wait.
 MOST_GATHERED = 64 * 1024
+_log = Logger()
 
 
 @frozen
@@ -33,10 +40,12 @@ class Desk:
     What stories are written with.
 
     :ivar masker: gives the masker in force.
+    :ivar clerk: searches large bodies for secrets.
     """
 
     recorder: IRecorder
     masker: Callable[[], Masker]
+    clerk: IClerk
 
 
 @define(eq=False)
@@ -116,7 +125,8 @@ class LoggedStory(Story):
     An exchange that is written into a request log, or into none if it goes well (``errors``).
 
     Its events wait until there is a reason to write them down; the recorder knows its log
-    by the name that it has then.  They wait for a number of rounds, which somebody counts.
+    by the name that it has then.  They wait for a number of rounds, which somebody counts, and
+    where there is a large body among them until that has been searched for secrets.
     """
 
     _text: RecordText = field(init=False)
@@ -124,11 +134,16 @@ class LoggedStory(Story):
     _gathered: int = field(default=0, init=False)
     _begun: str = field(default="", init=False)
     _rounds: int = field(init=False)
+    _outcome: str | None = field(default=None, init=False)
+    _large: list[Any] = field(factory=list, init=False)
+    _searching: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._text = RecordText(self.begin.bodies)
         self._waiting.append(self.begin)
         self._rounds = WANTED if self._is_kept else UNWANTED
+        if len(self.begin.body) > LARGE:
+            self._large.append(self.begin)
 
     @property
     def _is_kept(self) -> bool:
@@ -141,14 +156,24 @@ class LoggedStory(Story):
             self._gather(event.data)
         elif type(event) is AttemptEnd:
             self._look_at(event)
-            self._gather(event.body or b"")
+            if event.body is not None:
+                self._note_body(event, event.body)
         elif type(event) is Routed:
             self._look_at(event)
+        elif type(event) is Attempt and event.body is not None:
+            self._note_body(event, event.body)
 
     def end(self, event: End) -> None:
         """It is over, and so is its log."""
         self._waiting.append(event)
-        if self._is_kept or event.outcome != "success":
+        self._outcome = event.outcome
+        self._close()
+
+    def _close(self) -> None:
+        """Write down what there is, and that it is all, as soon as that can be done."""
+        if self._is_kept or self._outcome != "success":
+            if self._must_wait():
+                return
             self._finish()
         elif self._begun:
             self.desk.recorder.discard(self._begun)
@@ -166,11 +191,15 @@ class LoggedStory(Story):
 
     def _write(self) -> None:
         """Write down what has waited; there will be more."""
+        self._rounds = WANTED if self._is_kept else UNWANTED
+        if not self._must_wait():
+            self._append(self._taken())
+
+    def _append(self, data: bytes) -> None:
         recorder = self.desk.recorder
         if not self._begun:
             self._begun = self._name()
             recorder.begin(self._begun)
-        data = self._taken()
         if data:
             recorder.append(self._begun, data)
 
@@ -180,6 +209,41 @@ class LoggedStory(Story):
             return
         self.desk.recorder.append(self._begun, self._taken())
         self.desk.recorder.finish(self._begun)
+
+    def _note_body(self, event: Event, body: bytes) -> None:
+        if len(body) > LARGE:
+            self._large.append(event)
+        self._gather(body)
+
+    def _must_wait(self) -> bool:
+        """Whether large bodies have to be searched first; then what had to wait goes on."""
+        if self._searching or not self._large:
+            return self._searching
+        events, self._large = self._large, []
+        work, clerk = Mask(self.desk.masker().known), self.desk.clerk
+        searches = [clerk.ask(work, each.body).addBoth(self._searched, each) for each in events]
+        if all(search.called for search in searches):
+            return False
+        self._searching = True
+        DeferredList(searches).addCallback(self._go_on).addErrback(self._failed)
+        return True
+
+    def _searched(self, masked: bytes | Failure | None, event: Any) -> None:
+        """What is shown of the body of *event*."""
+        if isinstance(masked, Failure):
+            _log.failure("a body of {id} is not in its record", masked, id=event.id)
+            masked = NOT_SEARCHED
+        self._text.masked[id(event)] = event.body if masked is None else masked
+
+    def _go_on(self, _: object) -> None:
+        self._searching = False
+        if self._outcome is None:
+            self._write()
+        else:
+            self._close()
+
+    def _failed(self, failure: Failure) -> None:
+        _log.failure("events of {id} were not written down", failure, id=self.begin.id)
 
     def _gather(self, data: bytes) -> None:
         self._gathered += len(data)

@@ -24,6 +24,7 @@ from yallmp.admin import AdminAPI
 from yallmp.api import API
 from yallmp.arrivals import Arrivals, Ids
 from yallmp.certificates import CertificateError, Contexts
+from yallmp.clerk import AT_ONCE, Clerk
 from yallmp.core.addresses import refusal
 from yallmp.core.config.findings import ConfigError
 from yallmp.core.control import Order
@@ -42,6 +43,7 @@ from yallmp.front import Front
 from yallmp.gaps import gap_of
 from yallmp.garbage import Garbage
 from yallmp.gauges import observe
+from yallmp.interfaces import IClerk
 from yallmp.lag import Lag
 from yallmp.listening import (
     ListeningError,
@@ -100,6 +102,7 @@ def wired(
     share: Share = WHOLE,
     registrations: Sequence[Registration] = (),
     retired: Sequence[str] = (),
+    clerk: IClerk = AT_ONCE,
 ) -> Parts:
     """
     The parts for *config*, wired; nothing here knows the real world.
@@ -108,6 +111,7 @@ def wired(
     :param share: which of several workers this process is.
     :param registrations: what of *config* was registered at run time.
     :param retired: the secrets from before *config*.
+    :param clerk: reads large bodies.
     """
     registry = Registry.like(dated(config, int(wall())), registrations, retired)
     draining = Draining()
@@ -131,14 +135,16 @@ def wired(
         draw,
         tell,
         Maskers(registry.secrets).mask,
+        clerk,
     )
     forwarding = Forwarding(tools)
     arrivals = Arrivals(reactor, wall, new_id, tell)
-    api = API(registry, forwarding, arrivals, reactor, draw, draining)
+    api = API(registry, forwarding, arrivals, reactor, draw, draining, clerk)
     changes = changes_of(registry)
     admin = AdminAPI(registry, reactor, wall, changes, metrics)
-    shortcuts = Shortcuts(api.app)
-    front = Front(api.app.resource(), shortcuts, admin.app.resource(), arrivals, registry.access)
+    front = Front(
+        api.app.resource(), Shortcuts(api.app), admin.app.resource(), arrivals, registry.access
+    )
     site = ProxySite(front, registry.limits, front.refused, front.left, reactor, share)
     observe(metrics.instruments, registry, tools.slots, site, wires, reactor)
     return Parts(registry, forwarding, wires, site, draining, changes)
@@ -237,7 +243,8 @@ def _served(
     lines = Lines(daemon_log, masker)
     counts = Counts(lambda name: parts.registry.catalog.known(name))  # noqa: PLW0108 - likewise
     make = partial(_recorder, reactor, share, lambda: parts.draining.end - reactor.seconds())
-    recording = Recording(reactor, config.logging, make, lines, counts)
+    clerk = Clerk(reactor)
+    recording = Recording(reactor, config.logging, make, lines, counts, clerk)
     parts = wired(
         config,
         reactor,
@@ -248,13 +255,14 @@ def _served(
         tell=telling(recording.ledger),
         metrics=metrics,
         share=share,
+        clerk=clerk,
         **more,
     )
     parts.registry.watch(recording.change)
     lag = Lag(reactor)
     for each in (counts, recording, lag, gap_of(outfile)):
         metrics.instruments.add(each.read)
-    return Served(parts, [recording, Garbage(), lag], daemon_log)
+    return Served(parts, [recording, clerk, Garbage(), lag], daemon_log)
 
 
 def _daemon(

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from yallmp.core.exchange import Event
 from yallmp.core.registry import Registry
+from yallmp.interfaces import IClerk
 from yallmp.slots import Slots
 from yallmp.upstream import Upstream
 
@@ -21,7 +22,7 @@ class Tools:
     What forwarding works with, made in ``tap``.
 
     ``wall`` gives POSIX seconds, ``draw`` random numbers (0 ≤ x < 1), ``tell`` takes
-    events, ``mask`` replaces known secrets.
+    events, ``mask`` replaces known secrets, ``clerk`` reads large bodies.
     """
 
     upstream: Upstream
@@ -32,3 +33,4 @@ class Tools:
     draw: Callable[[], float]
     tell: Callable[[Event], None]
     mask: Callable[[bytes], bytes]
+    clerk: IClerk

@@ -48,6 +48,14 @@ class Endpoint:
     needs: str | None = None
     streams: bool = True
 
+    def __reduce__(self) -> tuple[Callable[[str], Endpoint], tuple[str]]:
+        """There is only one of each, in whichever process."""
+        return _called, (self.name,)
+
+
+def _called(name: str) -> Endpoint:
+    return next(each for each in ENDPOINTS if each.name == name)
+
 
 CHAT = Endpoint("chat", "/chat/completions", "choices", needs="messages")
 COMPLETIONS = Endpoint("completions", "/completions", "choices")

@@ -23,6 +23,9 @@ MAX_DEPTH = 64
 #: Top-level keys; no API has as many.
 MAX_MEMBERS = 1000
 
+#: So much of a key is told.
+_SHOWN = 100
+
 #: Where a member's value begins, and where it ends.
 Place = tuple[int, int]
 
@@ -50,7 +53,8 @@ def places_in(body: bytes) -> tuple[dict[str, Place], int]:
     places: dict[str, Place] = {}
     for key, place in _members(text, open_at):
         if key in places:
-            raise DuplicateKey(f"The body has the key {key!r} twice.", param=key)
+            shown = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}…"
+            raise DuplicateKey(f"The body has the key {shown!r} twice.", param=shown)
         if len(places) == MAX_MEMBERS:
             raise InvalidJSON(f"The body has more than {MAX_MEMBERS} keys.")
         places[key] = place

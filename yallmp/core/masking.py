@@ -11,23 +11,24 @@ left never tells how long the secret was.
 
 Looking is cheap where there is nothing to find: data is searched for all forms before
 anything is taken apart, and where there are many forms only in its long words
-(:class:`Words`), of which ordinary text has few.  A stream is looked at across its reads, and
+(:class:`Words`), of which ordinary text has few, and for all of them at once
+(:mod:`yallmp.core.needles`).  A stream is looked at across its reads, and
 a read waits for the next one only while its end could be the beginning of a secret
 (:class:`MaskedStream`).
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from urllib.parse import quote, quote_plus
 
 from attrs import define, field, frozen
 
+from yallmp.core.needles import Needles
 from yallmp.core.secretnames import MASK, SHOWN, header_by_name, query_by_name, url_by_name
+from yallmp.core.spellings import forms
 
 #: Shorter secrets would be found in innocent text.
 LEAST_KNOWN = 12
@@ -37,6 +38,8 @@ LEAST_CUT = 16
 _SHORT = 1024
 #: From so many forms on it is quicker to look for long words first.
 _MANY = 12
+#: From so many on they are looked for all at once.
+_LOTS = 48
 _MASK = MASK.encode()
 
 Span = tuple[int, int]
@@ -50,39 +53,60 @@ class Masker:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {secret for secret in secrets if len(secret) >= LEAST_KNOWN}
-        self._forms = sorted(set().union(*map(forms, known)), key=lambda form: (-len(form), form))
-        self._search = _any_of(self._forms).search
+        self.known = frozenset(secret for secret in secrets if len(secret) >= LEAST_KNOWN)
+        self._forms = sorted(
+            set().union(*map(forms, self.known)), key=lambda form: (-len(form), form)
+        )
+        self._needles = Needles(self._forms) if len(self._forms) >= _LOTS else None
+        self._search = _any_of(self._forms if self._needles is None else ()).search
         self._starts = frozenset(form[:n] for form in self._forms for n in range(1, SHOWN + 1))
-        self._beginnings = re.compile(b"(?=%b)" % _any_of({f[:SHOWN] for f in self._forms}).pattern)
-        self._alphabet = frozenset(byte for form in self._forms for byte in form)
+        self._beginnings = _start_of(() if self._needles else self._forms)
+        self._sorted = sorted(self._forms)
+        self._alphabet = frozenset(b"".join(self._forms))
         self._longest = len(self._forms[0]) if self._forms else 0
         shortest = len(self._forms[-1]) if self._forms else 0
         self._words = Words(self._alphabet, shortest) if len(self._forms) >= _MANY else None
 
     def finds(self, data: bytes) -> bool:
         """Whether a known secret stands in *data*, whole."""
-        if len(data) <= _SHORT:
+        if len(data) <= _SHORT and self._needles is None:
             return self._search(data) is not None
         place = data if self._words is None else self._words.of(data)
+        if self._needles is not None:
+            return bool(self._needles.found(place))
         return any(map(place.__contains__, self._forms))
 
     def spans(self, data: bytes) -> list[Span]:
         """Where known secrets stand in *data*: merged, in order."""
         if not self.finds(data):
             return []
-        return merged(span for form in self._forms for span in _occurrences(data, form))
+        found = self._forms if self._needles is None else self._needles.found(data)
+        return merged(span for form in found for span in _occurrences(data, form))
 
     def held(self, data: bytes) -> int:
         """How many bytes at the end of *data* may be the beginning of a secret."""
         if not data or data[-1] not in self._alphabet:
             return 0
         window = data[1 - self._longest :]
-        for found in self._beginnings.finditer(window):
-            tail = window[found.start() :]
-            if any(form.startswith(tail) and form != tail for form in self._forms):
-                return len(tail)
-        return next((n for n in range(SHOWN - 1, 0, -1) if window[-n:] in self._starts), 0)
+        for at in self._starting(window):
+            if self._begins(window[at:]):
+                return len(window) - at
+        return 0
+
+    def _starting(self, window: bytes) -> Iterator[int]:
+        """Where in *window* the first bytes of a secret stand, as far as there are any."""
+        if self._needles is not None:
+            starts = self._starts
+            yield from (n for n in range(len(window)) if window[n : n + SHOWN] in starts)
+            return
+        yield from (found.start() for found in self._beginnings.finditer(window))
+        left = range(max(len(window) - SHOWN + 1, 0), len(window))
+        yield from (n for n in left if window[n:] in self._starts)
+
+    def _begins(self, tail: bytes) -> bool:
+        """Whether a secret begins with *tail*, and goes on."""
+        at = bisect_right(self._sorted, tail)
+        return at < len(self._sorted) and self._sorted[at].startswith(tail)
 
     def mask(self, data: bytes) -> bytes:
         """*data* with every known secret replaced, also one that is cut off at the end."""
@@ -218,8 +242,11 @@ def _piece(data: bytes, start: int, spans: Sequence[Span]) -> Piece:
     """The read that begins at *start*; spans that began before it leave no second mask."""
     end = start + len(data)
     parts, done, hit = [], start, False
-    for first, last in spans:
-        if first < end and last > start:
+    at = max(bisect_right(spans, (start, start)) - 1, 0)
+    while at < len(spans) and spans[at][0] < end:
+        first, last = spans[at]
+        at += 1
+        if last > start:
             hit = True
             parts += [data[done - start : max(first, start) - start], _MASK * (first >= start)]
             done = min(last, end)
@@ -246,45 +273,14 @@ def replaced(data: bytes, spans: Sequence[Span]) -> bytes:
     return b"".join([*parts, data[done:]])
 
 
-def forms(secret: str) -> set[bytes]:
-    """What *secret* looks like in text that software wrote."""
-    data = secret.encode("utf-8", "surrogatepass")
-    return {data, *_json_forms(secret), *_percent_forms(data), *_base64_forms(data)}
-
-
-def _json_forms(secret: str) -> Iterator[bytes]:
-    """In JSON strings: ASCII or not, slashes escaped (PHP), HTML escaped (Go), JSON within JSON."""
-    html = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
-    for ascii_only in (True, False):
-        text = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
-        for form in (text, text.replace("/", "\\/"), text.translate(html)):
-            data = form.encode("utf-8", "surrogatepass")
-            yield data
-            yield re.sub(rb"(?<=\\u)[0-9a-f]{4}", lambda found: found[0].upper(), data)
-            yield data.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-
-
-def _percent_forms(data: bytes) -> Iterator[bytes]:
-    """Percent-encoded, with the characters that libraries leave alone, in both cases."""
-    for safe in ("", "/", "!'()*", "/:@!$&'()*+,;="):
-        for form in (quote(data, safe=safe), quote_plus(data, safe=safe)):
-            yield form.encode()
-            yield re.sub("%..", lambda found: found[0].lower(), form).encode()
-
-
-def _base64_forms(data: bytes) -> Iterator[bytes]:
-    """The characters that depend on *data* alone, whatever surrounds it, in both alphabets."""
-    for before in range(3):
-        first = (8 * before + 5) // 6
-        last = 8 * (before + len(data)) // 6
-        padded = bytes(before) + data + b"\0\0"
-        yield base64.b64encode(padded)[first:last]
-        yield base64.urlsafe_b64encode(padded)[first:last]
-
-
 def _any_of(texts: Iterable[bytes]) -> re.Pattern[bytes]:
     """A pattern for any of the texts, as they are; it finds nothing if there are none."""
     return re.compile(b"|".join(map(re.escape, texts)) or b"(?!)")
+
+
+def _start_of(texts: Iterable[bytes]) -> re.Pattern[bytes]:
+    """A pattern for where one of the texts may begin."""
+    return re.compile(b"(?=%b)" % _any_of({text[:SHOWN] for text in texts}).pattern)
 
 
 def _occurrences(data: bytes, form: bytes) -> Iterator[Span]:

@@ -20,7 +20,8 @@ from typing import Any
 from attrs import field, frozen
 
 from yallmp.core.exchange import HeaderPairs
-from yallmp.core.told import Told, told_by, told_in
+from yallmp.core.told import Told, text_in, told_by, told_in
+from yallmp.core.work import LARGE
 
 
 class Reason(Enum):
@@ -230,10 +231,16 @@ def _until(text: str, now: float) -> Wait | None:
 def status_problem(
     status: int, headers: HeaderPairs, body: bytes, now: float, retry_after_max: float
 ) -> Problem:
-    """The problem that an answer with an error status is."""
-    told, wait = told_in(body), wait_of(headers, now)
+    """
+    The problem that an answer with an error status is.
+
+    No error is as large as :data:`yallmp.core.work.LARGE`: such a body is not read, but for the
+    words at its beginning, and not passed on.
+    """
+    large = len(body) > LARGE
+    told, wait = text_in(body) if large else told_in(body), wait_of(headers, now)
     reason = reason_of(status, told, wait, retry_after_max)
-    return Problem(reason, told.message[:500], status, wait, headers, body)
+    return Problem(reason, told.message[:500], status, wait, headers, b"" if large else body)
 
 
 def answer_problem(error: Any, headers: HeaderPairs, now: float, longest: float) -> Problem:

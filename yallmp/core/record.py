@@ -37,7 +37,12 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
 LONGEST_MODEL = 48
 
 
-def format_event(event: Event, masker: Masker = NOTHING_KNOWN, bodies: int | None = None) -> bytes:
+def format_event(
+    event: Event,
+    masker: Masker = NOTHING_KNOWN,
+    bodies: int | None = None,
+    masked: bytes | None = None,
+) -> bytes:
     """
     What *event* adds to the log of its exchange.
 
@@ -45,11 +50,12 @@ def format_event(event: Event, masker: Masker = NOTHING_KNOWN, bodies: int | Non
     :class:`yallmp.core.masking.MaskedStream` and :func:`format_read`.
 
     :param bodies: how many bytes of a body to keep; ``None`` for all.
+    :param masked: its body without known secrets, if somebody has looked for them already.
     """
     ours, said, body = entry_of(event)
     lines = [*(encoded([line]) for line in ours), *said]
     told = isinstance(event, Note) or (isinstance(event, AttemptEnd) and bool(event.message))
-    block = None if body is None else kept(body, masker, bodies)
+    block = None if body is None else kept(body, masker, bodies, masked)
     begun = [first_line(event.id), b"\n\n"] if isinstance(event, Begin) else []
     shown = [lines[0], *map(escaped, _masked(lines[1:], masker, told))]
     return b"".join(begun + written(shown, block))
@@ -88,9 +94,9 @@ def _model_part(model: str, masker: Masker) -> str:
     return _NOT_IN_A_NAME.sub("-", masker.mask_text(model))[:LONGEST_MODEL]
 
 
-def kept(body: bytes, masker: Masker, room: int | None) -> Block:
+def kept(body: bytes, masker: Masker, room: int | None, masked: bytes | None = None) -> Block:
     """What the log keeps of *body*: all, or the first *room* bytes, masked."""
-    data = masker.mask(body)
+    data = masker.mask(body) if masked is None else masked
     return Block(data if room is None else data[:room], len(data), data is not body)
 
 

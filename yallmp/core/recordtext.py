@@ -67,9 +67,12 @@ class RecordText:
     What the events of one exchange add to its log, some at a time.
 
     :ivar bodies: how many bytes of each body to keep; ``None`` for all.
+    :ivar masked: the bodies of events that were searched for secrets already, as they may be
+        shown, by the identity of the event.
     """
 
     bodies: int | None
+    masked: dict[int, bytes] = field(factory=dict, init=False)
     _reads: dict[int, _Reads] = field(factory=dict, init=False)
 
     def add(self, events: list[Event], masker: Masker) -> bytes:
@@ -87,7 +90,9 @@ class RecordText:
 
     def _is_clear(self, events: list[Any]) -> bool:
         """Whether *events* can be written at once, by what is known before."""
-        if self.bodies is not None or any(reads.is_waiting for reads in self._reads.values()):
+        if self.bodies is not None or self.masked:
+            return False
+        if any(reads.is_waiting for reads in self._reads.values()):
             return False
         return not any(map(_is_told, events))
 
@@ -98,7 +103,8 @@ class RecordText:
         return reads
 
     def _one(self, event: Event, masker: Masker) -> bytes:
-        return self._rest_before(event) + format_event(event, masker, self.bodies)
+        masked = self.masked.pop(id(event), None)
+        return self._rest_before(event) + format_event(event, masker, self.bodies, masked)
 
     def _rest_before(self, event: Event) -> bytes:
         """What of the reads that *event* ends was still held back."""

@@ -74,6 +74,11 @@ def told_in(body: bytes) -> Told:
     value = parsed(body)
     if value is not None:
         return told_by(value)
+    return text_in(body)
+
+
+def text_in(body: bytes) -> Told:
+    """What the beginning of *body* says as it stands, be it a text or a page in HTML (nothing)."""
     text = body[:_LONGEST].decode("utf-8", "replace").strip()
     return Told("" if text.startswith("<") else text)
 

@@ -1,0 +1,127 @@
+"""
+Requests whose bodies are read elsewhere: what becomes of them meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from zope.interface.verify import verifyObject
+
+from tests.fakes import ProxyCase, answer, completion
+from tests.slow_clerk import SlowClerk
+from yallmp.clerk_process import NotRead
+from yallmp.core.access import Access
+from yallmp.core.exchange import Begin, End
+from yallmp.core.settings import Key
+from yallmp.core.work import LARGE
+from yallmp.interfaces import IClerk
+
+
+def body(size: int = LARGE + 1, **fields: Any) -> bytes:
+    """A chat request of that many bytes."""
+    value = {"model": "m", "messages": [{"role": "user", "content": ""}], **fields}
+    text = json.dumps(value)
+    return text.replace('"content": ""', f'"content": "{"x" * (size - len(text))}"').encode()
+
+
+class ReadElsewhereTests(ProxyCase):
+    """A large body is read by somebody else."""
+
+    def setUp(self) -> None:
+        """Have a clerk that waits."""
+        super().setUp()
+        self.clerk = SlowClerk()
+
+    def test_the_fake_is_a_clerk(self) -> None:
+        """The tests speak to what the contract describes."""
+        verifyObject(IClerk, self.clerk)
+
+    def test_at_the_limit(self) -> None:
+        """A body that is not larger is read at once; one byte more, and it is read elsewhere."""
+        self.serve(self.fake("m"))
+        self.assertEqual(self.finish(self.ask(body(LARGE))).status, 200)
+        got = self.ask(body(LARGE + 1))
+        self.assertFalse(got.over)
+        self.clerk.work()
+        self.assertEqual(self.finish(got).status, 200)
+
+    def test_it_is_sent_as_any_other(self) -> None:
+        """With the changes that it needs."""
+        self.serve(self.fake("m", answer(completion())))
+        got = self.ask(body())
+        self.clerk.work()
+        self.assertEqual((self.finish(got).status, got.json), (200, completion()))
+        (request,) = self.fakes["m"].requests
+        self.assertEqual(request[-1], body().replace(b'"model": "m"', b'"model": "up"'))
+        (begin,) = self.events_told(Begin)
+        self.assertEqual((begin.model, begin.body), ("m", body()))
+
+    def test_what_is_wrong_is_told(self) -> None:
+        """In the same words, and recorded in the same way."""
+        self.serve(self.fake("m"))
+        for wrong, status, model in (
+            (body()[:-1], 400, None),
+            (body(model="x"), 404, "x"),
+            (body(stream="x"), 400, "m"),
+            (body(model="y" * LARGE), 400, "y" * 200),
+        ):
+            self.told.clear()
+            got = self.ask(wrong)
+            self.clerk.work()
+            self.assertEqual(self.finish(got).status, status)
+            (begin,), (end,) = self.events_told(Begin), self.events_told(End)
+            self.assertEqual((begin.model, begin.body, begin.recorded), (model, wrong, True))
+            self.assertEqual((end.status, end.outcome), (status, "rejected"))
+        self.assertEqual(self.fakes["m"].requests, [])
+
+    def test_nobody_who_may_not_come_in_has_a_body_read(self) -> None:
+        """That is found out before."""
+        self.serve(self.fake("m"), access=Access(keys=(Key("alice", "sk-of-alice-123456"),)))
+        self.assertEqual(self.finish(self.ask(body())).status, 401)
+        self.assertEqual(self.clerk.tasks, [])
+
+    def test_a_client_that_leaves(self) -> None:
+        """Nobody waits for its body any more; its end is told, and nothing is sent."""
+        self.serve(self.fake("m"))
+        got = self.ask(body())
+        got.leave()
+        self.net.pump()
+        (end,) = self.events_told(End)
+        self.assertEqual((end.status, end.outcome), (499, "client_gone"))
+        self.assertEqual(len(self.events_told(Begin)), 1)
+        assert self.parts is not None
+        self.successResultOf(self.parts.forwarding.idle())
+        self.assertEqual(self.fakes["m"].requests, [])
+
+    def test_a_stop_waits_for_it(self) -> None:
+        """A body that is read is a request that is under way."""
+        self.serve(self.fake("m"))
+        got = self.ask(body())
+        assert self.parts is not None
+        idle = self.parts.forwarding.idle()
+        self.assertNoResult(idle)
+        self.clerk.work()
+        self.assertNoResult(idle)
+        self.assertEqual(self.finish(got).status, 200)
+        self.successResultOf(idle)
+
+    def test_a_stop_that_does_not_wait(self) -> None:
+        """The client is told why it has no answer."""
+        self.serve(self.fake("m"))
+        got = self.ask(body())
+        assert self.parts is not None
+        self.parts.forwarding.shut_down()
+        self.assertEqual(self.finish(got).status, 503)
+        self.assertEqual(got.json["error"]["code"], "proxy_shutdown")
+        self.successResultOf(self.parts.forwarding.idle())
+
+    def test_a_body_that_could_not_be_read(self) -> None:
+        """The client is told so, and the log why."""
+        self.serve(self.fake("m"))
+        got = self.ask(body())
+        self.clerk.tasks[0][2].errback(NotRead("it burns"))
+        self.assertEqual(self.finish(got).status, 500)
+        (begin,) = self.events_told(Begin)
+        self.assertEqual(begin.body, body())
