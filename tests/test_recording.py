@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.test_observers import BEGIN, END
+from yallmp.clerk import AT_ONCE
 from yallmp.core.counts import Counts
 from yallmp.core.families import RECORDS
 from yallmp.core.masking import Masker
@@ -72,7 +73,7 @@ class RecordingCase(SynchronousTestCase):
         log = DaemonLog(self.out, lambda: MASKER, self.logging)
         make: Any = self.recorder_for
         self.recording = Recording(
-            self.clock, self.logging, make, Lines(log, lambda: MASKER), self.counts
+            self.clock, self.logging, make, Lines(log, lambda: MASKER), self.counts, AT_ONCE
         )
         self.recording.startService()
 
@@ -80,7 +81,7 @@ class RecordingCase(SynchronousTestCase):
         """What records, and says its lines in *log*."""
         make: Any = self.recorder_for
         lines = Lines(log, lambda: MASKER)
-        return Recording(self.clock, self.logging, make, lines, self.counts)
+        return Recording(self.clock, self.logging, make, lines, self.counts, AT_ONCE)
 
     def recorder_for(self, logging: Logging) -> FakeRecorder:
         """Another one."""
@@ -163,7 +164,7 @@ class RecorderTests(RecordingCase):
         """A change does not start anything."""
         make: Any = self.recorder_for
         recording = Recording(
-            self.clock, self.logging, make, Lines(None, lambda: MASKER), self.counts
+            self.clock, self.logging, make, Lines(None, lambda: MASKER), self.counts, AT_ONCE
         )
         recording.change(Config(logging=evolve(self.logging, directory="/two")))
         self.assertEqual([each.did for each in self.made[1:]], [[], []])

@@ -69,6 +69,7 @@ class Ledger:
         self._counts = counts
         self._clock = clock
         self._open: dict[str, Story] = {}
+        self._late: list[Story] = []
         self._round: IDelayedCall | None = None
 
     def change(self, desk: Desk, line: Line) -> None:
@@ -77,7 +78,8 @@ class Ledger:
 
     def is_using(self, recorder: IRecorder) -> bool:
         """Whether something that has not ended is written with *recorder*."""
-        return any(story.desk.recorder is recorder for story in self._open.values())
+        late = [story for story in self._late if story.is_searching]
+        return any(story.desk.recorder is recorder for story in (*self._open.values(), *late))
 
     def __call__(self, event: LogEvent) -> None:
         """See ILogObserver."""
@@ -102,6 +104,8 @@ class Ledger:
         elif type(event) is End:
             del self._open[event.id]
             self._end(story, event)
+            if story.is_searching:
+                self._late = [each for each in (*self._late, story) if each.is_searching]
         else:
             story.add(event)
 

@@ -55,12 +55,14 @@ class Story:
 
     :ivar model: the configured model that it led to, if it was forwarded.
     :ivar tries: its attempts that are over.
+    :ivar is_searching: whether something is not written yet, although all may be over.
     """
 
     desk: Desk
     begin: Begin
     model: str | None = field(default=None, init=False)
     tries: list[AttemptEnd] = field(factory=list, init=False)
+    is_searching: bool = field(default=False, init=False)
     _failures: list[AttemptEnd] = field(factory=list, init=False)
 
     def add(self, event: Event) -> None:
@@ -136,7 +138,6 @@ class LoggedStory(Story):
     _rounds: int = field(init=False)
     _outcome: str | None = field(default=None, init=False)
     _large: list[Any] = field(factory=list, init=False)
-    _searching: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._text = RecordText(self.begin.bodies)
@@ -217,14 +218,14 @@ class LoggedStory(Story):
 
     def _must_wait(self) -> bool:
         """Whether large bodies have to be searched first; then what had to wait goes on."""
-        if self._searching or not self._large:
-            return self._searching
+        if self.is_searching or not self._large:
+            return self.is_searching
         events, self._large = self._large, []
         work, clerk = Mask(self.desk.masker().known), self.desk.clerk
         searches = [clerk.ask(work, each.body).addBoth(self._searched, each) for each in events]
         if all(search.called for search in searches):
             return False
-        self._searching = True
+        self.is_searching = True
         DeferredList(searches).addCallback(self._go_on).addErrback(self._failed)
         return True
 
@@ -236,7 +237,7 @@ class LoggedStory(Story):
         self._text.masked[id(event)] = event.body if masked is None else masked
 
     def _go_on(self, _: object) -> None:
-        self._searching = False
+        self.is_searching = False
         if self._outcome is None:
             self._write()
         else:

@@ -245,7 +245,7 @@ def _served(
     make = partial(_recorder, reactor, share, lambda: parts.draining.end - reactor.seconds())
     clerk = Clerk(reactor)
     recording = Recording(reactor, config.logging, make, lines, counts, clerk)
-    parts = wired(
+    parts: Parts = wired(
         config,
         reactor,
         resolver=Names(reactor),
