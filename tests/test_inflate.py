@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from yallmp.core.inflate import decoder
+from yallmp.core.inflate import HARMLESS, MOST_MEMBERS, MOST_TIMES, Inflater, decoder
 from yallmp.core.problems import AttemptFailed, Reason
 
 TEXT = b'{"choices": [1, 2, 3]}' * 20
@@ -104,3 +104,34 @@ class InflaterTests(SynchronousTestCase):
         packer = zlib.compressobj(9, wbits=31)
         bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
         self.assertRaises(AttemptFailed, undone, [bomb], limit=1000)
+
+    def test_what_no_answer_becomes(self) -> None:
+        """Fifty times as long, once it is long; little of it is made before it is refused."""
+        largest = 64 * 2**20
+        some = gzip.compress(b"x" * HARMLESS)
+        self.assertEqual(len(undone([some], limit=largest)), HARMLESS)
+        much = gzip.compress(b"x" * 4 * HARMLESS)
+        error = self.assertRaises(AttemptFailed, undone, [much], limit=largest)
+        self.assertIn("compressed", error.problem.message)
+        inflater = Inflater(largest)
+        for at in range(0, len(much), 100):
+            try:
+                made = inflater(much[at : at + 100])
+            except AttemptFailed:
+                return
+            self.assertLess(len(made), HARMLESS + MOST_TIMES * 100 + 1)
+        self.fail("it was not refused")
+
+    def test_what_an_answer_becomes(self) -> None:
+        """One that repeats itself, and a stream of like events, stay below that."""
+        event = b'data: {"choices":[{"index":0,"delta":{"content":" ha"}}]}\n\n'
+        packer = zlib.compressobj(9, wbits=31)
+        reads = [packer.compress(event) + packer.flush(zlib.Z_SYNC_FLUSH) for _ in range(50_000)]
+        self.assertEqual(len(undone(reads, limit=64 * 2**20)), len(event) * 50_000)
+
+    def test_members_without_end(self) -> None:
+        """So many are read, also of nothing."""
+        few = gzip.compress(b"x") * MOST_MEMBERS
+        self.assertEqual(undone([few]), b"x" * MOST_MEMBERS)
+        for nothing in (gzip.compress(b""), gzip.compress(b"")[:10] + b"\3\0" + bytes(8)):
+            self.assertRaises(AttemptFailed, undone, [nothing * (MOST_MEMBERS + 1)])

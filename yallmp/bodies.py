@@ -8,6 +8,7 @@ have no bound.  Cancelling the Deferred of a :class:`Body` cuts the connection.
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -119,12 +120,11 @@ class _Parts:
 
     left: int
     decode: Callable[[bytes], bytes]
-    parts: list[bytes] = field(factory=list)
+    whole: BytesIO = field(factory=BytesIO)
 
     def take(self, data: bytes) -> None:
-        """One read."""
-        self.parts.append(self.decode(data))
-        self.left -= len(self.parts[-1])
+        """One read; it is written to where the whole will be, so that there is only one of it."""
+        self.left -= self.whole.write(self.decode(data))
         if self.left < 0:
             raise AttemptFailed(_OVER)
 
@@ -145,4 +145,4 @@ async def collected(
     body = Body(wire, parts.take)
     response.deliverBody(body)
     await wire.on(body.ended)
-    return b"".join(parts.parts)
+    return parts.whole.getvalue()
