@@ -25,7 +25,7 @@ from zope.interface.verify import verifyObject
 
 from yallmp.lean.agent import LeanAgent, Unsendable, head_of_request, parsed
 from yallmp.lean.connection import Connection
-from yallmp.lean.parser import MAX_HEAD, AnswerParser, NotHTTP
+from yallmp.lean.parser import MAX_FIELDS, MAX_HEAD, AnswerParser, NotHTTP
 from yallmp.lean.pool import LeanPool
 from yallmp.upstream import WholeBody
 
@@ -165,6 +165,12 @@ class ParserTests(SynchronousTestCase):
         parser = AnswerParser()
         parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r")
         self.assertEqual(len(parser.feed(b"\n" + b"x" * 100000)), 100000)
+
+    def test_too_many_fields(self) -> None:
+        """As many as may be are read; one more is not."""
+        line, most = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", MAX_FIELDS - 1
+        self.assertTrue(read(line + b"A:\r\n" * most + b"\r\n")[0].complete)
+        self.assertRaises(NotHTTP, read, line + b"A:\r\n" * (most + 1) + b"\r\n")
 
     def test_interim_answers_without_end(self) -> None:
         """They count as a head."""

@@ -26,7 +26,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from yallmp.core.addresses import refusal
-from yallmp.names import AddressRefused, Names, ResolvingReactor, in_thread
+from yallmp.names import PATIENCE, AddressRefused, Names, ResolvingReactor, in_thread
 
 
 class Reactor(MemoryReactorClock):
@@ -87,8 +87,9 @@ class NamesTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.lookups = Lookups(a=["1.2.3.4", "fd00::1"], b=["5.6.7.8"])
+        self.reactor = Reactor()
         self.names = Names(
-            Reactor(), limit=2, lookup=self.lookups.lookup, spawn=self.lookups.pending.append
+            self.reactor, limit=2, lookup=self.lookups.lookup, spawn=self.lookups.pending.append
         )
 
     def resolve(self, name: str, port: int = 80, **kwargs: Any) -> Receiver:
@@ -171,6 +172,24 @@ class NamesTests(SynchronousTestCase):
         self.lookups.pending.pop(1)()
         self.assertTrue(other.done)
         self.assertFalse(any(each.done for each in slow))
+
+    def test_a_lookup_that_hangs(self) -> None:
+        """Those who come later do not wait for it: the servers may answer again."""
+        early = self.resolve("a")
+        self.reactor.advance(PATIENCE)
+        self.resolve("a")
+        self.assertEqual(len(self.lookups.pending), 1)
+        self.reactor.advance(0.1)
+        late = [self.resolve("a"), self.resolve("a")]
+        hanging, quick = self.lookups.pending
+        quick()
+        self.assertEqual([each.done for each in (early, *late)], [False, True, True])
+        self.lookups.pending.clear()
+        anew = self.resolve("a")
+        hanging()
+        self.assertEqual((early.done, anew.done, len(self.lookups.pending)), (True, False, 1))
+        self.lookups.finish()
+        self.assertTrue(anew.done)
 
     def test_limit(self) -> None:
         """Only so many lookups run at once; the others have their turn in order."""

@@ -5,7 +5,9 @@ Looking a name up blocks, so it happens in a thread.  The reactor's own pool is 
 everything else, so lookups have threads of their own: one for each lookup, at most
 :attr:`Names.limit` at a time.  A name is looked up once at a time: connections that ask
 for it meanwhile share the result, so a name whose servers are slow holds one thread
-however many requests want it.  Nothing is remembered: a connection that comes later looks
+however many requests want it.  Only when it has taken :data:`PATIENCE` is it given up for
+those that come from then on, which look anew: the servers may answer again, while a lookup
+that began before still waits.  Nothing is remembered: a connection that comes later looks
 again.  The threads are daemons, so a lookup that hangs does not hold up the end of the
 process either.
 
@@ -19,6 +21,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from socket import AF_INET6, SOCK_STREAM, getaddrinfo
 from threading import Thread
 from typing import Any
@@ -38,6 +41,8 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+#: Seconds after which nobody joins a lookup any more.
+PATIENCE = 5.0
 #: What ``getaddrinfo`` gives: family, type, protocol, canonical name, socket address.
 Found = Sequence[tuple[Any, ...]]
 Kinds = Sequence[type[IAddress]] | None
@@ -80,6 +85,19 @@ class _Resolution:
         self.receiver.resolutionComplete()
 
 
+@define(eq=False)
+class _Lookup:
+    """
+    A lookup of a name, and who waits for it.
+
+    :ivar began: when it did, on the reactor's time; never, while it waits for its turn.
+    """
+
+    name: str
+    began: float = inf
+    waiters: list[_Resolution] = field(factory=list)
+
+
 @implementer(IHostnameResolver)
 @define(eq=False)
 class Names:
@@ -93,11 +111,11 @@ class Names:
     """
 
     reactor: Any
-    limit: int = 16
+    limit: int = 64
     lookup: Callable[..., Found] = getaddrinfo
     spawn: Callable[[Callable[[], None]], None] = in_thread
-    _waiting: dict[str, list[_Resolution]] = field(factory=dict, init=False)
-    _queue: deque[str] = field(factory=deque, init=False)
+    _lookups: dict[str, _Lookup] = field(factory=dict, init=False)
+    _queue: deque[_Lookup] = field(factory=deque, init=False)
     _running: int = field(default=0, init=False)
 
     def resolveHostName(
@@ -114,38 +132,45 @@ class Names:
         literal = _literal(hostName)
         if literal is not None:
             waiter.complete([literal])
-        elif hostName.lower() in self._waiting:
-            self._waiting[hostName.lower()].append(waiter)
         else:
-            self._waiting[hostName.lower()] = [waiter]
-            self._queue.append(hostName.lower())
+            self._lookup_of(hostName.lower()).waiters.append(waiter)
             self._start()
         return waiter
+
+    def _lookup_of(self, name: str) -> _Lookup:
+        """The lookup of *name* to wait for: the one that there is, or one that is to begin."""
+        lookup = self._lookups.get(name)
+        if lookup is None or self.reactor.seconds() - lookup.began > PATIENCE:
+            lookup = self._lookups[name] = _Lookup(name)
+            self._queue.append(lookup)
+        return lookup
 
     def _start(self) -> None:
         while self._queue and self._running < self.limit:
             self._running += 1
-            name = self._queue.popleft()
+            lookup = self._queue.popleft()
+            lookup.began = self.reactor.seconds()
             try:
-                self.spawn(partial(self._look_up, name))
+                self.spawn(partial(self._look_up, lookup))
             except RuntimeError:  # the system has no thread left
-                self._done(name, ())
+                self._done(lookup, ())
 
-    def _look_up(self, name: str) -> None:
+    def _look_up(self, lookup: _Lookup) -> None:
         """Runs in the thread; whatever happens, those who wait are told."""
         found: Found = ()
         try:
-            found = self.lookup(name, 0, 0, SOCK_STREAM)
+            found = self.lookup(lookup.name, 0, 0, SOCK_STREAM)
         except (OSError, ValueError):  # not known, or not a name at all
             pass
         finally:
-            self.reactor.callFromThread(self._done, name, found)
+            self.reactor.callFromThread(self._done, lookup, found)
 
-    def _done(self, name: str, found: Found) -> None:
+    def _done(self, lookup: _Lookup, found: Found) -> None:
         self._running -= 1
-        waiters = self._waiting.pop(name)
+        if self._lookups.get(lookup.name) is lookup:
+            del self._lookups[lookup.name]
         self._start()
-        for waiter in waiters:
+        for waiter in lookup.waiters:
             waiter.complete(found)
 
 

@@ -18,6 +18,8 @@ from yallmp.core.exchange import HeaderPairs
 
 #: The longest head of an answer, unless the configuration says otherwise; bytes.
 MAX_HEAD = 64 * 1024
+#: So many headers an answer may have: each costs more than its bytes.
+MAX_FIELDS = 1000
 #: What a head has beside its reason and headers, and a header beside its name and value.
 _BARE, _FIELD = len(b"HTTP/1.1 200 \r\n\r\n"), len(b": \r\n")
 #: Statuses whose answers never have a body (RFC 9110, 6.4.1).
@@ -141,6 +143,8 @@ class AnswerParser:
         """The head is there."""
         if self.complete:
             return
+        if len(self._pairs) > MAX_FIELDS:
+            raise NotHTTP(f"more than {MAX_FIELDS} header fields")
         self.status = self._parser.get_status_code()
         if self.status < 200:
             return
