@@ -272,7 +272,7 @@ class MistakeTests(SynchronousTestCase):
                 messages(f"{name}: x\n"), [f"{name}: {name} is not yet supported; remove it"]
             )
         for path in ["router_settings.parameters",
-                     "general_settings.drain_delay", "general_settings.server.tls",
+                     "general_settings.server.tls",
                      "limits.max_buffered_bytes", "limits.max_client_buffer",
                      "limits.write_timeout"]:  # fmt: skip
             *sections, name = path.split(".")

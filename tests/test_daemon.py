@@ -130,7 +130,7 @@ class DaemonCase(ProxyCase):
         return Daemon(
             Life(self), endpoint, parts.site, parts.forwarding, wires, [self.recorder],
             parts.draining, Herald(self.net, self.told_systemd.append),
-            lambda: parts.registry.catalog.config.drain_timeout, **settings,
+            lambda: parts.registry.catalog.config, **settings,
         )  # fmt: skip
 
     def close_port(self) -> None:
@@ -399,16 +399,63 @@ class StopTests(DaemonCase):
         self.net.pass_time(LAST_WORDS)
 
     def test_not_ready_while_draining(self) -> None:
-        """A connection that is open already can still ask."""
-        self.start(self.fake("m", silent), drain_timeout=5.0)
+        """For ``drain_delay`` whoever asks is told so, on a new connection for each answer."""
+        self.start(self.fake("m", silent), drain_timeout=5.0, drain_delay=9.0)
         self.assertEqual(self.readiness().status, 200)
-        slow, before = self.ask(), self.net.connections
+        slow = self.ask()
         self.assertEqual(self.readiness().status, 200)
-        self.stop()
-        draining = self.readiness()
-        self.assertEqual((draining.status, draining.json), (503, {"status": "draining"}))
-        self.assertEqual(self.net.connections, before + 1)
-        self.finish(slow)
+        self.happened.clear()
+        stopped, before = self.stop(), self.net.connections
+        for count in (0, 1, 2):
+            draining = self.readiness()
+            self.assertEqual((draining.status, draining.json), (503, {"status": "draining"}))
+            self.assertEqual(self.net.connections, before + count)
+        self.assertEqual(self.happened, [])
+        self.net.pass_time(9.1)
+        self.assertIn("port closes", self.happened)
+        self.assertNoResult(stopped)
+        self.net.pass_time(5.0 + LAST_ANSWERS)
+        self.assertEqual(slow.status, 503)
+        self.successResultOf(stopped)
+
+    def test_a_second_signal_ends_the_delay(self) -> None:
+        """Whoever does not want to wait does not have to."""
+        self.start(self.fake("m", silent), drain_timeout=5.0, drain_delay=9.0)
+        slow = self.ask()
+        stopped = self.stop()
+        self.daemon.hurry()
+        self.net.pass_time(LAST_ANSWERS)
+        self.assertEqual(slow.status, 503)
+        self.successResultOf(stopped)
+
+    def test_idle_connections_are_closed(self) -> None:
+        """When draining begins, so that nobody asks on them; the others after their answer."""
+        self.start(self.fake("m", silent, good), drain_timeout=5.0)
+        slow = self.ask()
+        self.assertEqual(self.readiness().status, 200)
+        site = self.parts.site if self.parts is not None else None
+        assert site is not None
+        self.assertEqual(site.sweep.count, 2)
+        stopped = self.stop()
+        self.assertEqual(site.sweep.count, 1)
+        self.net.pass_time(5.1)
+        self.assertEqual(slow.status, 503)
+        self.assertEqual(site.sweep.count, 0)
+        self.successResultOf(stopped)
+
+    def test_an_answer_has_to_arrive(self) -> None:
+        """One that a slow client has not read yet is waited for like one that is under way."""
+        self.start(self.fake("m", stream([ROLE, chunk("x" * 300_000), *GOOD_STREAM[1:]])),
+                   drain_timeout=20.0)  # fmt: skip
+        got = self.ask(stream=True, reading=False)
+        self.net.pass_time(1.0)
+        stopped = self.stop()
+        self.net.pass_time(10.0)
+        self.assertNoResult(stopped)
+        got.transport.resumeProducing()
+        self.net.pass_time(1.0)
+        self.successResultOf(stopped)
+        self.assertTrue(got.body.endswith(b"data: [DONE]\n\n"))
 
     def readiness(self) -> Got:
         """Whether it is ready, it says."""

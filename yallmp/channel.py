@@ -88,6 +88,7 @@ class ProxyChannel(StrictChannel):
             or self._busyReceiving
             or self.blank
             or not self.persistent
+            or self.site.sweep.draining
             or self.transport.disconnecting
         )
 

@@ -2,9 +2,11 @@
 The life of the process: what starts before what, and how it stops.
 
 Start: the recorder, then the listener, so that the first request can be recorded.  Stop:
-no new connections, then what is under way may finish within ``drain_timeout``, then what
-is left is ended with an error that says why, then the records are flushed.  A second
-signal does not wait.
+for ``drain_delay`` all goes on, but we say that we are about to stop, and every answer is
+the last on its connection; then no new connections, and those on which nothing is under way
+are closed; then what is under way may finish within ``drain_timeout``, until it has reached
+its clients; then what is left is ended with an error that says why, then the records are
+flushed.  A second signal does not wait.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from twisted.application.service import IService
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
+from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from yallmp import __version__
 from yallmp.arrivals import authority
+from yallmp.core.settings import Config
 from yallmp.descriptors import room
 from yallmp.forwarding import Forwarding
 from yallmp.listening import CannotListen, refusal
@@ -63,7 +67,7 @@ class Daemon(LoggedService):
 
     :param before: services that start before the listener and stop after it, in order.
     :param herald: is told when we serve, and when we stop.
-    :param drain_timeout: gives the seconds that requests may take when we stop.
+    :param config: gives the configuration in force: how long a stop may take.
     :param sayings: what its owner should read at the start, as (level, text).
     :param log_observer: writes the daemon's log in place of twistd's own observer.
     :param name: what it calls itself when it listens.
@@ -81,7 +85,7 @@ class Daemon(LoggedService):
         before: Sequence[IService],
         draining: Draining,
         herald: Herald,
-        drain_timeout: Any,
+        config: Callable[[], Config],
         sayings: Sequence[tuple[str, str]] = (),
         log_observer: ILogObserver | None = None,
         name: str = f"yallmp {__version__}",
@@ -97,14 +101,14 @@ class Daemon(LoggedService):
         self._before = list(before)
         self._draining = draining
         self._herald = herald
-        self._drain_timeout = drain_timeout
+        self._config = config
         self._port: Deferred[IListeningPort | None] | None = None
         self._deaf: str | None = None
         self._called = name
         self._ending = Ending(reactor, self.hurry, draining) if is_ended_by_signals else None
         self._hangup = Hangup(reactor, reload) if reload is not None else None
         self._patience = math.inf
-        self._under_way: Deferred[None] = succeed(None)
+        self._under_way: Deferred[Any] = succeed(None)
 
     def privilegedStartService(self) -> None:
         """Bind, while a port below 1024 may still be bound."""
@@ -154,12 +158,21 @@ class Daemon(LoggedService):
     async def _stop(self) -> None:
         self._draining.value = True
         self._herald.stopping()
+        self._site.sweep.drain()
+        await self._linger(min(self._config().drain_delay, self._patience))
         await self._stop_listening()
+        self._site.sweep.close_idle()
         await self._drain()
         for service in reversed(self._before):
             await _stopped(service)
         left = max(0.0, self._draining.end - self._reactor.seconds())
         await self._ended_within(left, self._wires.close())
+
+    async def _linger(self, seconds: float) -> None:
+        """Go on for as long as others need to see that we are about to stop."""
+        if seconds > 0:
+            self._under_way = deferLater(self._reactor, seconds)
+            await DeferredList([self._under_way], consumeErrors=True)
 
     async def _stop_listening(self) -> None:
         if self._port is not None:
@@ -169,14 +182,17 @@ class Daemon(LoggedService):
 
     async def _drain(self) -> None:
         """Wait for what is under way; end what takes too long."""
-        patience = min(self._drain_timeout(), self._patience)
+        patience = min(self._config().drain_timeout, self._patience)
         self._draining.end = self._reactor.seconds() + patience + AFTER_DRAIN
         await self._idle_within(patience)
         self._forwarding.shut_down()
         await self._idle_within(LAST_ANSWERS)
 
     async def _idle_within(self, seconds: float) -> None:
-        self._under_way = self._forwarding.idle().addTimeout(seconds, self._reactor)
+        """Wait until nothing is under way and every answer has left."""
+        over = [self._forwarding.idle(), self._site.sweep.gone()]
+        both: Deferred[Any] = DeferredList(over, consumeErrors=True)
+        self._under_way = both.addTimeout(seconds, self._reactor)
         await DeferredList([self._under_way], consumeErrors=True)
 
     async def _ended_within(self, seconds: float, work: Deferred[Any]) -> None:

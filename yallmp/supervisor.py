@@ -140,7 +140,8 @@ class Supervisor(LoggedService):
         if not self._alive():
             return succeed(None)
         config = self._agreement.persistence.registry.catalog.config
-        self._timer = self._reactor.callLater(config.drain_timeout + LAST_WORDS, self._kill)
+        patience = config.drain_delay + config.drain_timeout + LAST_WORDS
+        self._timer = self._reactor.callLater(patience, self._kill)
         return stopped
 
     def _hurry(self) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.http import HTTPChannel, datetimeToString
 
@@ -32,13 +33,16 @@ class Sweep:
     :ivar limits: gives the limits in force.
     :ivar date: the time of day for answers' ``Date``, as of the last look.
     :ivar came: how many connections there ever were.
+    :ivar draining: whether each is closed after the answer that is due on it.
     """
 
     clock: IReactorTime
     limits: Callable[[], Limits]
     date: bytes = b""
     came: int = 0
+    draining: bool = False
     _known: Limits | None = None
+    _gone: list[Deferred[None]] = field(factory=list)
     _open: set[SweptChannel] = field(factory=set)
     _call: IDelayedCall | None = None
 
@@ -65,6 +69,38 @@ class Sweep:
         if not self._open and self._call is not None:
             self._call.cancel()
             self._call = None
+        if not self._open:
+            self._tell_gone()
+
+    def drain(self) -> None:
+        """
+        From now on every answer is the last on its connection, and says so if it still can.
+
+        A connection that waits for its next request still takes that one.
+        """
+        self.draining = True
+        for each in self._open:
+            if each.requests:
+                each.persistent = False
+
+    def close_idle(self) -> None:
+        """Close the connections on which nothing is under way."""
+        for each in [each for each in self._open if each.is_idle]:
+            each.loseConnection()
+
+    def gone(self) -> Deferred[None]:
+        """Fires when there is no connection any more."""
+        gone: Deferred[None] = Deferred()
+        self._gone.append(gone)
+        if not self._open:
+            self._tell_gone()
+        return gone
+
+    def _tell_gone(self) -> None:
+        told, self._gone = self._gone, []
+        for each in told:
+            if not each.called:
+                each.callback(None)
 
     def _wait(self) -> None:
         self.date = datetimeToString()
@@ -99,9 +135,20 @@ class SweptChannel(HTTPChannel):
     idle_due = math.inf
     whole_due = math.inf
 
+    persistent: Any
+
     def limit(self, limits: Limits) -> None:
         """Put *limits* in force."""
         self.limits = limits
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether neither a request is under way nor the beginning of one is there."""
+        return not (self.requests or self._buffer)
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:  # noqa: N802
+        """Whether another request may follow; none while the process is about to stop."""
+        return bool(super().checkPersistence(request, version)) and not self.site.sweep.draining
 
     def connectionMade(self) -> None:
         self.site.sweep.add(self)

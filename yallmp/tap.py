@@ -279,7 +279,7 @@ def _daemon(
         served.before,
         parts.draining,
         herald,
-        lambda: parts.registry.catalog.config.drain_timeout,
+        lambda: parts.registry.catalog.config,
         **more,
     )
 

@@ -164,5 +164,6 @@ class Config:
     logging: Logging = Logging()
     enable_responses_endpoint: bool = False
     drain_timeout: float = 30.0
+    drain_delay: float = 0.0
     persist: str | None = None
     notices: tuple[Notice, ...] = ()

@@ -151,8 +151,8 @@ GENERAL = Section(
         Setting("master_key", kinds.needed_secret),
         Setting("enable_responses_endpoint", kinds.boolean),
         Setting("drain_timeout", kinds.seconds_or_zero),
+        Setting("drain_delay", kinds.seconds_or_zero),
     ),
-    later=("drain_delay",),
     foreign=litellm.GENERAL,
 )
 

@@ -68,6 +68,7 @@ def _assembled(reading: Reading, root: Map, values: Values) -> Config:
         logging=Logging(**_logging(reading, values.get("logging", {}))),
         enable_responses_endpoint=general.get("enable_responses_endpoint", False),
         drain_timeout=general.get("drain_timeout", Config().drain_timeout),
+        drain_delay=general.get("drain_delay", Config().drain_delay),
         persist=general.get("admin", {}).get("persist"),
     )
 
