@@ -75,7 +75,8 @@ LAYERS: list[list[str]] = [
     ],
     # One request.
     [
-        "accessline", "attempts", "course", "endings", "forwarding", "gates", "observers",
+        "accessline", "attempts", "broken", "course", "endings", "examining",
+        "forwarding", "gates", "observers",
         "reading", "recording", "relay",
         "rescuing", "stories", "tally", "tools",
         "wholes",

@@ -5,15 +5,16 @@ Requests whose bodies are read elsewhere: what becomes of them meanwhile.
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 from zope.interface.verify import verifyObject
 
-from tests.fakes import ProxyCase, answer, completion
+from tests.fakes import DONE, Got, ProxyCase, answer, chunk, completion, stream
 from tests.slow_clerk import SlowClerk
 from yallmp.clerk_process import NotRead
 from yallmp.core.access import Access
-from yallmp.core.exchange import Begin, End
+from yallmp.core.exchange import Begin, End, Usage
 from yallmp.core.settings import Key
 from yallmp.core.work import LARGE
 from yallmp.interfaces import IClerk
@@ -125,3 +126,82 @@ class ReadElsewhereTests(ProxyCase):
         self.assertEqual(self.finish(got).status, 500)
         (begin,) = self.events_told(Begin)
         self.assertEqual(begin.body, body())
+
+
+class LargeAnswerTests(ProxyCase):
+    """A large answer is looked at by somebody else before it goes on."""
+
+    def setUp(self) -> None:
+        """Have a clerk that waits."""
+        super().setUp()
+        self.clerk = SlowClerk()
+
+    def answered(self, *script: Any, **fields: Any) -> Got:
+        """Ask a backend that answers so, and let the clerk work."""
+        self.serve(self.fake("m", *script))
+        got = self.ask(**fields)
+        self.assertFalse(got.over)
+        pickle.loads(pickle.dumps(self.clerk.tasks[0][0]))
+        self.clerk.work()
+        return self.finish(got)
+
+    def test_a_good_one(self) -> None:
+        """It goes on as it is."""
+        value = completion("x" * LARGE)
+        got = self.answered(answer(value))
+        self.assertEqual((got.status, got.json), (200, value))
+        (end,) = self.events_told(End)
+        self.assertEqual((end.finish_reason, end.usage), ("stop", Usage(1, 2, 3)))
+
+    def test_one_byte_less(self) -> None:
+        """It is looked at at once."""
+        value = completion()
+        room = LARGE - len(json.dumps(value)) + len("hello")
+        self.serve(self.fake("m", answer(completion("x" * room))))
+        self.assertEqual(self.finish(self.ask()).status, 200)
+
+    def test_one_that_is_none(self) -> None:
+        """The next backend is asked, as for a small one."""
+        for wrong in (b"x" * LARGE * 2, json.dumps({"error": "x" * LARGE * 2}).encode()):
+            self.tearDown()
+            self.setUp()
+            a = self.fake("a", answer(wrong))
+            self.serve(a, self.fake("b", answer(completion())), fallbacks=[("a", ("b",))])
+            got = self.ask(model="a")
+            self.clerk.work()
+            self.assertEqual((self.finish(got).status, got.json), (200, completion()))
+
+    def test_a_stream_that_was_not_asked_for(self) -> None:
+        """One answer is made of it."""
+        got = self.answered(stream((chunk("x" * LARGE), chunk(finish="stop"), DONE)))
+        self.assertEqual(got.json["choices"][0]["message"]["content"], "x" * LARGE)
+
+    def test_one_answer_where_a_stream_was_asked_for(self) -> None:
+        """A stream is made of it."""
+        got = self.answered(answer(completion("x" * LARGE)), stream=True)
+        self.assertTrue(got.body.endswith(DONE))
+        self.assertIn(b"x" * LARGE, got.body)
+
+    def test_a_client_that_leaves(self) -> None:
+        """Nothing is waited for any more."""
+        self.serve(self.fake("m", answer(completion("x" * LARGE))))
+        got = self.ask()
+        got.leave()
+        self.net.pump()
+        (end,) = self.events_told(End)
+        self.assertEqual(end.outcome, "client_gone")
+
+    def test_it_could_not_be_looked_at(self) -> None:
+        """It is no answer."""
+        self.serve(self.fake("m", answer(completion("x" * LARGE))))
+        got = self.ask()
+        self.clerk.tasks[0][2].errback(NotRead("it burns"))
+        self.assertEqual(self.finish(got).status, 502)
+
+    def test_an_error_that_is_too_long(self) -> None:
+        """Its status counts, and the beginning of its words; it does not go on."""
+        value = {"error": {"message": "bad " + "x" * LARGE, "code": "c"}}
+        self.serve(self.fake("m", answer(value, 400)))
+        got = self.finish(self.ask())
+        self.assertEqual((got.status, got.json["error"]["code"]), (400, "upstream_error"))
+        self.assertLess(len(got.body), 1000)

@@ -41,7 +41,8 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.tally`: what they mean to the backends
 - :mod:`yallmp.tools`: what all of it works with
 - :mod:`yallmp.attempts`: one try of one backend, with its gate (:mod:`yallmp.gates`)
-- :mod:`yallmp.rescuing`: a stream that broke, made whole
+- :mod:`yallmp.examining`: large answers, looked at while it waits
+- :mod:`yallmp.broken`: a stream that broke, and :mod:`yallmp.rescuing`: made whole
 - :mod:`yallmp.endings`: the last words where there is no answer
 - :mod:`yallmp.relay`: a streamed answer on its way, with backpressure and time
 - :mod:`yallmp.observers`, :mod:`yallmp.stories` and :mod:`yallmp.accessline`: what becomes of

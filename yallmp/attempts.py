@@ -10,6 +10,7 @@ timer did it, the timer's problem is why it failed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from attrs import define, field
@@ -19,25 +20,28 @@ from twisted.web.iweb import IResponse
 
 from yallmp.api_types import API_TYPES
 from yallmp.bodies import collected
+from yallmp.broken import Broken
+from yallmp.core.asked import without_body
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call, Delivered
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.gate import Gate
 from yallmp.core.headers import for_backend, media_type
 from yallmp.core.inflate import decoder
-from yallmp.core.inspector import Inspector
+from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.jsonbody import apply
 from yallmp.core.problems import AttemptFailed, Problem, Reason, answer_problem, status_problem
 from yallmp.core.seam import Seam
-from yallmp.core.transcript import Transcript
+from yallmp.core.work import LARGE
 from yallmp.downstream import Client
+from yallmp.examining import examined
 from yallmp.gates import gate_for
 from yallmp.interfaces import IApiType
 from yallmp.relay import FIRST_CONTENT_LATE, Relay, Watchdog
 from yallmp.report import Report
 from yallmp.tools import Tools
 from yallmp.upstream import Outgoing, head_of
-from yallmp.wholes import assembled, exploded, json_headers, well_made
+from yallmp.wholes import Examine, assembled, exploded, json_headers, well_made
 from yallmp.wire import Wire
 
 _log = Logger()
@@ -45,20 +49,6 @@ _CANCELLED = Problem(Reason.DISCONNECTED, "cancelled")
 _HEAD_LATE = Problem(Reason.TIMEOUT, "no answer in time")
 _NO_STATUS = Problem(Reason.PROTOCOL, "a status that HTTP does not have")
 _ANSWER_LATE = Problem(Reason.TIMEOUT, "the answer was not whole in time")
-
-
-class Broken(Exception):
-    """
-    The answer broke with ``problem`` after the client had content of it: ``transcript``.
-
-    ``flowed`` are the seconds from sending to the last content.
-    """
-
-    def __init__(self, problem: Problem, transcript: Transcript, flowed: float) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
-        self.transcript = transcript
-        self.flowed = flowed
 
 
 class Surroundings(Protocol):
@@ -178,6 +168,8 @@ class Attempt:
             return await self._relay(response, headers, decode)
         limit = self.call.config.limits.max_response_bytes
         self._body = await collected(response, self._wire, limit, decode)
+        if len(self._body) > LARGE and response.code < 300:
+            return await self._deliver_large(headers, streamed, self._body)
         return self._deliver_whole(headers, streamed)
 
     def _watch(self, name: str, problem: Problem) -> None:
@@ -282,14 +274,26 @@ class Attempt:
             headers = json_headers(headers)
         checked = well_made(self._type, self.call.asked, body, self._error_problem(headers))
         if self.call.asked.stream:
-            self._send_as_stream(body, headers)
+            body = exploded(self._type, self.call.asked, self._gate(headers), body)
+        return self._pass_on(headers, checked, body)
+
+    async def _deliver_large(self, headers: HeaderPairs, streamed: bool, body: bytes) -> Delivered:
+        """The same for a large answer, which is read elsewhere meanwhile."""
+        gate, tools = self._gate(headers), self.around.tools
+        longest, now = self.call.config.router.retry_after_max, tools.wall()
+        gate.error_problem = partial(answer_problem, headers=headers, now=now, longest=longest)
+        gate.postscript = partial(bytes, self._postscript())
+        work = Examine(self.backend.api_type, without_body(self.call.asked), gate, streamed)
+        checked, body = await examined(tools.clerk, self._wire, work, body)
+        return self._pass_on(json_headers(headers) if streamed else headers, checked, body)
+
+    def _pass_on(self, headers: HeaderPairs, checked: Checked, body: bytes) -> Delivered:
+        """Send *body*, which is a stream if one was asked for, although it did not come as one."""
+        status = self._status or 0
+        if self.call.asked.stream:
+            self._open_stream(headers)
+            self.client.write(body)
+            self.client.finish()
         else:
             self.client.whole(status, self.around.commit(status, headers), body)
         return Delivered(self.backend.name, checked.finish_reason, checked.usage)
-
-    def _send_as_stream(self, body: bytes, headers: HeaderPairs) -> None:
-        """A stream made of one answer, for a backend that does not stream."""
-        data = exploded(self._type, self.call.asked, self._gate(headers), body)
-        self._open_stream(headers)
-        self.client.write(data)
-        self.client.finish()

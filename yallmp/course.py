@@ -12,7 +12,8 @@ from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
-from yallmp.attempts import Attempt, Broken
+from yallmp.attempts import Attempt
+from yallmp.broken import Broken
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call, Delivered
 from yallmp.core.exchange import HeaderPairs, Note, Turn

@@ -17,7 +17,7 @@ from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
-from yallmp.attempts import Broken
+from yallmp.broken import Broken
 from yallmp.core.call import Call, Delivered
 from yallmp.core.exchange import End, HeaderPairs, Routed
 from yallmp.core.headers import for_client

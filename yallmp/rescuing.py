@@ -14,7 +14,7 @@ from itertools import chain
 
 from attrs import define, field
 
-from yallmp.attempts import Broken
+from yallmp.broken import Broken
 from yallmp.core.backend import Backend
 from yallmp.core.call import Delivered
 from yallmp.core.exchange import HeaderPairs

@@ -2,7 +2,8 @@
 Whole answers: checked, made of a stream that nobody asked for, and made into one.
 
 All of it can fail while everything can still change, so all of it raises
-:class:`yallmp.core.problems.AttemptFailed`.
+:class:`yallmp.core.problems.AttemptFailed`.  For a large answer it is work
+(:mod:`yallmp.core.work`).
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from attrs import evolve, field, frozen
+
+from yallmp.api_types import API_TYPES
 from yallmp.core.asked import Asked
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.gate import Gate
 from yallmp.core.inspector import Checked
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.core.sse import Parser
+from yallmp.core.work import LARGE
 from yallmp.interfaces import IApiType
 
 
@@ -75,3 +80,57 @@ def json_headers(headers: HeaderPairs) -> HeaderPairs:
     """The *headers* of an answer that has become JSON."""
     kept = tuple(pair for pair in headers if pair[0].lower() != b"content-type")
     return (*kept, (b"content-type", b"application/json"))
+
+
+@frozen
+class Examined:
+    """
+    What a large answer is.
+
+    :ivar checked: what it says of itself, if it can be used.
+    :ivar body: what it became, if it is not what it was; a stream if one was asked for.
+    :ivar problem: why it cannot be used.
+    """
+
+    checked: Checked | None = None
+    body: bytes | None = field(default=None, repr=False)
+    problem: Problem | None = None
+
+
+@frozen
+class Examine:
+    """
+    Check a large answer, and make of it what was asked for.
+
+    :ivar gate: a fresh one, which can be sent to another process.
+    :ivar streamed: whether it is a stream that nobody asked for.
+    """
+
+    api_type: str
+    asked: Asked
+    gate: Gate
+    streamed: bool
+
+    def __call__(self, body: bytes) -> Examined:
+        """What *body* is."""
+        try:
+            return self._examined(body)
+        except AttemptFailed as failed:
+            problem = failed.problem
+            return Examined(problem=problem if len(problem.body) <= LARGE else _bare(problem))
+        except MemoryError:
+            return Examined(problem=Problem(Reason.INVALID, "the answer has too many values"))
+
+    def _examined(self, body: bytes) -> Examined:
+        api_type, asked, gate, whole = API_TYPES[self.api_type], self.asked, self.gate, body
+        if self.streamed:
+            whole = assembled(api_type, asked, gate, body, gate.max_event_bytes)
+        checked = well_made(api_type, asked, whole, gate.error_problem)
+        if asked.stream:
+            whole = exploded(api_type, asked, gate, whole)
+        return Examined(checked, None if whole is body else whole)
+
+
+def _bare(problem: Problem) -> Problem:
+    """*problem* without what the backend said, which is too long for an error."""
+    return evolve(problem, body=b"")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from yallmp.core.errors import DuplicateKey, MissingParameter, RequestFault
 from yallmp.core.jsonbody import Document
@@ -83,6 +83,11 @@ class Asked:
     choices: int = 1
     wants_usage: bool = False
     bound: bool = False
+
+
+def without_body(asked: Asked) -> Asked:
+    """*asked* for somebody who needs to know no more than what was asked for."""
+    return evolve(asked, document=evolve(asked.document, body=b""))
 
 
 def understand(endpoint: Endpoint, document: Document) -> Asked:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from attrs import evolve, frozen
 
-from yallmp.core.asked import Asked, Endpoint, understand
+from yallmp.core.asked import Asked, Endpoint, understand, without_body
 from yallmp.core.catalog import MAX_NAME
 from yallmp.core.errors import InvalidJSON, RequestFault
 from yallmp.core.jsonbody import Document
@@ -55,4 +55,4 @@ class Understand:
         except MemoryError:
             many = InvalidJSON("The body has too many values in it to be read.")
             return Understood(model, None, many)
-        return Understood(model, evolve(asked, document=evolve(document, body=b"")), None)
+        return Understood(model, without_body(asked), None)
