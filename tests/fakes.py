@@ -289,6 +289,8 @@ class ProxyCase(SynchronousTestCase):
         self.net.close()
         left = list(self.net.getDelayedCalls())
         self.assertEqual([str(call) for call in left], [], "timers are left")
+        if self.parts is not None:
+            self.assertEqual(self.parts.site.account.held, 0, "memory is held for what is over")
 
     def fake(self, name: str, *script: Answer, **settings: Any) -> Backend:
         """A backend that answers from *script*; as the configuration has it."""

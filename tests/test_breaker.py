@@ -209,7 +209,7 @@ class ReasonTests(SynchronousTestCase):
             Reason.INVALID, Reason.INCOMPLETE, Reason.ANSWER_ERROR,
         }  # fmt: skip
         timed_out = {Reason.TIMEOUT, Reason.CONNECT_TIMEOUT}
-        neutral = {Reason.DEADLINE, Reason.FULL, Reason.DIVERGED}
+        neutral = {Reason.DEADLINE, Reason.FULL, Reason.MEMORY, Reason.DIVERGED}
         for reason in Reason:
             expected = ANSWERED
             if reason in failed:

@@ -27,6 +27,7 @@ from tests.fakes import Answer, FakeBackend, Got, ProxyCase, good_either
 from yallmp import certificates
 from yallmp.bodies import collected
 from yallmp.certificates import KEPT, CertificateError, Contexts, check_certificates, trust_root
+from yallmp.core.account import Account
 from yallmp.core.backend import Backend, Tls
 from yallmp.core.exchange import AttemptEnd, Head
 from yallmp.core.problems import AttemptFailed, Reason
@@ -420,7 +421,7 @@ class SocketTests(TestCase):
         wire = Wire(reactor, connect_timeout)
         outgoing = Outgoing(f"{url}/x", (), b"{}")
         response = await Upstream(self.wires.agent, reactor).send(backend, outgoing, wire)
-        await collected(response, wire, 100, lambda data: data)
+        await collected(response, wire, 100, lambda data: data, Account())
         return int(response.code)
 
     async def problem(self, url: str, connect_timeout: float = 10.0) -> Reason:

@@ -91,7 +91,8 @@ general_settings:
 limits: {max_body_bytes: 1M, max_response_bytes: 2M, max_event_bytes: 3k, max_head_bytes: 9000,
          max_head_fields: 50, max_target_bytes: 4k, head_timeout: 3, upstream_idle: 7,
          max_response_head_bytes: 5k,
-         body_timeout: 5, body_rate: 1k, max_hops: 0, max_connections: 7}
+         body_timeout: 5, body_rate: 1k, max_hops: 0, max_connections: 7,
+         max_buffered_bytes: 1G, max_client_buffer: 8k, write_timeout: 9}
 logging: {directory: /var/log/yallmp, requests: off, bodies: 64k, format: json, level: warn,
           max_age: 12h, max_total_bytes: 2G, queue_bytes: 1M}
 """
@@ -112,7 +113,7 @@ logging: {directory: /var/log/yallmp, requests: off, bodies: 64k, format: json, 
         self.assertEqual(
             config.limits,
             Limits(2**20, 2 * 2**20, 3 * 2**10, 9000, 50, 4 * 2**10, 3.0, 7.0, 5.0, 2**10, 0, 7,
-                   max_response_head_bytes=5 * 2**10),
+                   2**30, 2**13, 9.0, max_response_head_bytes=5 * 2**10),
         )  # fmt: skip
         self.assertEqual(
             config.logging,

@@ -272,9 +272,7 @@ class MistakeTests(SynchronousTestCase):
                 messages(f"{name}: x\n"), [f"{name}: {name} is not yet supported; remove it"]
             )
         for path in ["router_settings.parameters",
-                     "general_settings.server.tls",
-                     "limits.max_buffered_bytes", "limits.max_client_buffer",
-                     "limits.write_timeout"]:  # fmt: skip
+                     "general_settings.server.tls"]:  # fmt: skip
             *sections, name = path.split(".")
             opened = "".join(f"{{{section}: " for section in sections)
             text = entry(BASE) + f"{opened}{{{name}: 1}}{'}' * len(sections)}"[1:-1]

@@ -39,7 +39,8 @@ LAYERS: list[list[str]] = [
     ["core.backend", "core.exchange", "core.settings"],
     # Decisions; reading the configuration is a package of its own.
     [
-        "core.access", "core.answerhead", "core.asked", "core.breaker", "core.call", "core.catalog",
+        "core.access", "core.account", "core.answerhead", "core.asked", "core.breaker", "core.call",
+        "core.catalog",
         "core.changes", "core.control", "core.counts",
         "core.curl", "core.differences",
         "core.failures", "core.framing", "core.gate", "core.headers", "core.hops", "core.inflate",
@@ -69,7 +70,7 @@ LAYERS: list[list[str]] = [
         "outlet", "partfile", "playback",
         "punctual", "reactors", "record_files", "recorder", "recorder_child", "recorder_process",
         "refusing", "report",
-        "shortcuts", "siblings",
+        "shortcuts", "siblings", "unread",
         "reloads", "signals", "site", "slots",
         "sweep", "systemd", "totals", "transports", "upstream", "wires", "worker_process",
     ],

@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.api_types.openai_streams import ChoiceStream
+from yallmp.core.account import Account
 from yallmp.core.backend import Patience
 from yallmp.core.gate import Gate
 from yallmp.core.problems import Problem, Reason
@@ -98,7 +99,7 @@ class PauseTests(SynchronousTestCase):
         )
         relay = Relay(
             whatever, whatever, whatever, dog, clock, Patience(idle_timeout=5), 0.0,
-            0.0, bytes, bool, bool, False,
+            0.0, bytes, bool, bool, False, Account(),
         )  # fmt: skip
         relay._body = whatever
         relay.pauseProducing()
@@ -121,7 +122,7 @@ class ReadTests(SynchronousTestCase):
         gate = Gate(ChoiceStream(), 1 << 20, lambda _: IDLE)
         relay = Relay(
             gate, client, client, dog, clock, Patience(idle_timeout=8), 0.0,
-            0.0, bytes, bool, len, False,
+            0.0, bytes, bool, len, False, Account(),
         )  # fmt: skip
         dog.watch(30.0, LATE, 0.0)
         relay._take(b": ping\n\n")

@@ -21,9 +21,12 @@ ASK = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 class Wire(StringTransport):
-    """A connection that can be aborted."""
+    """A connection that can be aborted; ``dataBuffer`` is what its client has not read."""
 
     aborted = False
+    dataBuffer = b""  # noqa: N815
+    offset = _tempDataLen = 0  # noqa: N815
+    full_at = 0
 
     def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802
         pass
@@ -32,13 +35,16 @@ class Wire(StringTransport):
         self.aborted = True
 
 
-class SweepTests(SynchronousTestCase):
-    """What each connection waits for, and that nothing is left when all are gone."""
+class SweepCase(SynchronousTestCase):
+    """A site, and connections to it."""
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.root = Root()
-        self.site = ProxySite(self.root, Limits, self.root.refused, self.root.gone, self.clock)
+        self.limits = Limits()
+        self.site = ProxySite(
+            self.root, lambda: self.limits, self.root.refused, self.root.gone, self.clock
+        )
 
     def connect(self) -> tuple[ProxyChannel, Wire]:
         """A new connection."""
@@ -50,6 +56,10 @@ class SweepTests(SynchronousTestCase):
     def wait(self, seconds: float) -> None:
         """Let time pass by quarters of a second."""
         self.clock.pump([0.25] * round(seconds * 4))
+
+
+class SweepTests(SweepCase):
+    """What each connection waits for, and that nothing is left when all are gone."""
 
     def test_one_timer(self) -> None:
         """However many connections and requests; none after the last of them."""
@@ -193,12 +203,10 @@ class SweepTests(SynchronousTestCase):
 
     def test_limits_change(self) -> None:
         """For connections that are open already, too."""
-        limits = Limits()
-        self.site.sweep.limits = lambda: limits
         channel, wire = self.connect()
-        limits = Limits(head_timeout=3, max_head_fields=1)
+        self.limits = Limits(head_timeout=3, max_head_fields=1)
         self.wait(INTERVAL)
-        self.assertEqual((channel.limits, channel.maxHeaders), (limits, 1))
+        self.assertEqual((channel.limits, channel.maxHeaders), (self.limits, 1))
         channel.dataReceived(ASK[:20])
         self.wait(3 + INTERVAL)
         self.assert_late(wire)

@@ -53,7 +53,7 @@ class ConsequenceTests(SynchronousTestCase):
                     "protocol, timeout, context_length, account, long_wait (429, 503, 529), quota, "
                     "redirect, error_in_answer, invalid_response, incomplete, full, diverged"
                 ),
-                "the client is told: deadline, content_filter",
+                "the client is told: deadline, content_filter, memory",
                 (
                     "the client is told (the next only if another failed before): 400, 406, 411, "
                     "412, 414-424, 426-428, 430-499"

@@ -27,6 +27,7 @@ from zope.interface import implementer
 
 from yallmp.bodies import LINGER, Body, collected
 from yallmp.certificates import CertificateError
+from yallmp.core.account import Account
 from yallmp.core.backend import Backend
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.endpoints import ConnectTimedOut
@@ -385,10 +386,14 @@ class Response:
 class CollectedTests(SynchronousTestCase):
     """A body that is read whole."""
 
+    def setUp(self) -> None:
+        self.account = Account(200_000)
+
     def collect(self, response: Response, limit: int = 10) -> Deferred[bytes]:
         """Read the body of *response*, each part of it doubled."""
         wire = Wire(Clock(), 5.0)
-        return Deferred.fromCoroutine(collected(response, wire, limit, lambda data: data * 2))
+        twice = collected(response, wire, limit, lambda data: data * 2, self.account)
+        return Deferred.fromCoroutine(twice)
 
     def test_decoded_and_joined(self) -> None:
         """In order."""

@@ -61,6 +61,7 @@ ROWS: dict[Reason, tuple[str, int | None, str]] = {
     Reason.INVALID: ("N", 502, "upstream_invalid_response"),
     Reason.INCOMPLETE: ("N", 502, "upstream_incomplete"),
     Reason.FULL: ("N", 503, "overloaded"),
+    Reason.MEMORY: ("", 503, "proxy_overloaded"),
     Reason.DIVERGED: ("N", 502, "upstream_invalid_response"),
 }
 REPEATED = [r for r, (letters, _, _) in ROWS.items() if "S" in letters]
@@ -195,7 +196,9 @@ class PositionTests(SynchronousTestCase):
 
     def test_the_middle_of_three(self) -> None:
         """The request at fault goes on if a backend before failed."""
-        ending = {Reason.CONTENT_FILTER: "stop", Reason.DEADLINE: "late"}
+        ending = {
+            Reason.CONTENT_FILTER: "stop", Reason.MEMORY: "stop", Reason.DEADLINE: "late",
+        }  # fmt: skip
         for reason in Reason:
             found = said(step(route(A, F, G), failed(A, Reason.INVALID), failed(F, reason)))
             expected = "f again" if reason in REPEATED else ending.get(reason, "g")

@@ -26,6 +26,7 @@ from tests.network import BUFFER
 from yallmp import wires
 from yallmp.bodies import Body, collected
 from yallmp.certificates import Contexts
+from yallmp.core.account import Account
 from yallmp.core.backend import Backend, Tls
 from yallmp.core.exchange import Head
 from yallmp.core.settings import Config, Limits
@@ -298,7 +299,7 @@ class Alone(WireCase):
 
     def read(self, response: Any, wire: Wire) -> bytes:
         """The body of *response*."""
-        read = Deferred.fromCoroutine(collected(response, wire, 100_000, bytes))
+        read = Deferred.fromCoroutine(collected(response, wire, 100_000, bytes, Account()))
         self.net.pump()
         return self.successResultOf(read)
 

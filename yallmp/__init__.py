@@ -52,7 +52,8 @@ imports from its own layer or one further down in this list, never upwards
 
 - clients: :mod:`yallmp.site` and :mod:`yallmp.channel` (HTTP, limits), :mod:`yallmp.framing`
   (nothing doubtful), :mod:`yallmp.punctual` (in time), :mod:`yallmp.refusing` (how a refusal
-  ends), :mod:`yallmp.crowd` (who has no room), :mod:`yallmp.sweep` (one timer for all),
+  ends), :mod:`yallmp.crowd` (who has no room),
+  :mod:`yallmp.unread` (who does not read), :mod:`yallmp.sweep` (one timer for all),
   :mod:`yallmp.inbound` and
   :mod:`yallmp.lazyrequest` (a request and its answer), :mod:`yallmp.bulk` (large bodies, from and
   to either side), :mod:`yallmp.arrivals` (a request before anything is known of it),
@@ -114,7 +115,7 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.jsonbody` (in the quick way), :mod:`yallmp.core.jsontext` (in the patient
   one), :mod:`yallmp.core.nesting`, :mod:`yallmp.core.search` (in long bodies),
   :mod:`yallmp.core.digits`, :mod:`yallmp.core.headers`,
-  :mod:`yallmp.core.hops` (no circles),
+  :mod:`yallmp.core.hops` (no circles), :mod:`yallmp.core.account` (what all hold in memory),
   :mod:`yallmp.core.sse`, :mod:`yallmp.core.inflate`, :mod:`yallmp.core.work` (what is read
   elsewhere), :mod:`yallmp.core.understanding` (of large requests)
 - who may do what: :mod:`yallmp.core.access`, :mod:`yallmp.core.visit`,

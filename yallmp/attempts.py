@@ -93,6 +93,7 @@ class Attempt:
     _told: bool = False
     _inspector: Inspector | None = None
     _flowed: float = 0.0
+    _copied: int = 0
 
     def __attrs_post_init__(self) -> None:
         around, backend = self.around, self.backend
@@ -142,6 +143,7 @@ class Attempt:
             return delivered
         finally:
             self._dog.stop()
+            self.around.tools.account.held -= self._copied
         self._wire.cut()  # there may be a body that nobody has begun to read
         self._report.end(self._status, self._body, problem.reason.value, problem.message)
         if self._committed and self._inspector is not None:
@@ -167,7 +169,9 @@ class Attempt:
         if asked.stream and streamed and response.code < 300:
             return await self._relay(response, headers, decode)
         limit = self.call.config.limits.max_response_bytes
-        self._body = await collected(response, self._wire, limit, decode)
+        account = self.around.tools.account
+        self._body = await collected(response, self._wire, limit, decode, account)
+        self._copied += account.also(len(self._body))
         if len(self._body) > LARGE and response.code < 300:
             return await self._deliver_large(headers, streamed, self._body)
         return self._deliver_whole(headers, streamed)
@@ -189,6 +193,7 @@ class Attempt:
             apply(asked.document.body, splices),
         )
         self._report.begin(outgoing, splices)
+        self._copied = self.around.tools.account.copied(len(outgoing.body))
         return outgoing
 
     def _head(self, response: IResponse) -> HeaderPairs:
@@ -216,6 +221,7 @@ class Attempt:
             open_client=lambda: self._open_stream(headers),
             heard=self._report.reads(recorded=self.call.recorded),
             extends=self._extends,
+            account=self.around.tools.account,
         )
         try:
             await relay.run(response)

@@ -20,6 +20,7 @@ from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 
+from yallmp.core.account import Account
 from yallmp.core.problems import AttemptFailed, Problem, Reason
 from yallmp.lean.response import LeanResponse
 from yallmp.wire import Wire
@@ -116,33 +117,45 @@ _CUT = Problem(Reason.INCOMPLETE, "the body was cut short", code="upstream_disco
 
 @define
 class _Parts:
-    """The parts of a body that is read whole, and how much more it may be."""
+    """The parts of a body that is read whole, and how much it may be."""
 
-    left: int
+    most: int
     decode: Callable[[bytes], bytes]
+    account: Account
     whole: BytesIO = field(factory=BytesIO)
+    size: int = 0
 
     def take(self, data: bytes) -> None:
         """One read; it is written to where the whole will be, so that there is only one of it."""
-        self.left -= self.whole.write(self.decode(data))
-        if self.left < 0:
+        more = self.whole.write(self.decode(data))
+        self.size += more
+        self.account.enter(more, self.size)
+        if self.size > self.most:
             raise AttemptFailed(_OVER)
 
 
 async def collected(
-    response: IResponse, wire: Wire, limit: int, decode: Callable[[bytes], bytes]
+    response: IResponse,
+    wire: Wire,
+    limit: int,
+    decode: Callable[[bytes], bytes],
+    account: Account,
 ) -> bytes:
     """
     The whole body of *response*, undone by *decode*.
 
-    :raises AttemptFailed: it was cut short, or is over *limit* bytes.
+    :param account: has it while it comes.
+    :raises AttemptFailed: it was cut short, is over *limit* bytes, or there is no room for it.
     """
     declared = response.declared if isinstance(response, LeanResponse) else response.length
     if isinstance(declared, int) and declared > limit:
         wire.cut()
         raise AttemptFailed(_OVER)
-    parts = _Parts(limit, decode)
+    parts = _Parts(limit, decode, account)
     body = Body(wire, parts.take)
     response.deliverBody(body)
-    await wire.on(body.ended)
-    return parts.whole.getvalue()
+    try:
+        await wire.on(body.ended)
+        return parts.whole.getvalue()
+    finally:
+        account.held -= parts.size

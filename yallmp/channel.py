@@ -50,7 +50,7 @@ class ProxyChannel(StrictChannel):
 
     def limit(self, limits: Limits) -> None:
         """Put *limits* in force."""
-        self.limits = limits
+        super().limit(limits)
         self.maxHeaders = limits.max_head_fields
         self.totalHeadersSize = limits.max_head_bytes
         self.MAX_LENGTH = max(limits.max_head_bytes, limits.max_target_bytes + _METHOD_AND_VERSION)
@@ -97,6 +97,9 @@ class ProxyChannel(StrictChannel):
         head = plain_head(data, self.limits)
         if head is None or head.length > self.limits.max_body_bytes:
             return False
+        account = self.site.account
+        if head.length and account.held + head.length > account.limit:
+            return False  # refused where all bodies are
         missing = head.end + head.length - len(data)
         if missing < 0:
             return False
@@ -115,6 +118,8 @@ class ProxyChannel(StrictChannel):
         self._handlingRequest = True
         self.setRawMode()
         request.body = body
+        request.held = len(body)
+        request.account.held += request.held
         request.serve(head.method, head.target, b"HTTP/1.1")
 
     def _await_body(self, request: Any, head: RequestHead, data: bytes) -> None:

@@ -226,7 +226,8 @@ class Course:
         if not self.tried:
             return Problem(Reason.UNREACHABLE, "no backend is configured")
         last = self.tried[-1].problem
-        return last if last.reason is Reason.DEADLINE else most_useful(self.call.route, self.tried)
+        ours = last.reason in (Reason.DEADLINE, Reason.MEMORY)
+        return last if ours else most_useful(self.call.route, self.tried)
 
     def headers(self, *last: str) -> HeaderPairs:
         """Our headers; *last* is the word for an attempt that is not among the failed ones."""

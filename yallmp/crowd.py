@@ -27,15 +27,16 @@ _log = Logger()
 
 
 def _answer() -> bytes:
-    body = error_body(Overloaded("The proxy has as many connections as it may; try again."))
+    error = Overloaded("The proxy has as many connections as it may; try again.")
+    body = error_body(error)
     pairs = (
         (b"Server", b"yallmp"),
-        (b"Retry-After", b"1"),
+        *error.headers,
         (b"Content-Type", b"application/json"),
         (b"Content-Length", b"%d" % len(body)),
         (b"Connection", b"close"),
     )
-    return answer_head(b"HTTP/1.1", Overloaded.status, pairs) + body
+    return answer_head(b"HTTP/1.1", error.status, pairs) + body
 
 
 @define(eq=False)

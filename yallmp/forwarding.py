@@ -236,7 +236,8 @@ class Exchange:
         """Tell the client that nothing answered; the outcome."""
         self._held.stop()
         await self._ending.refuse(problem, self._course.headers())
-        return "shed" if problem.reason is Reason.FULL else "upstream_error"
+        shed = problem.reason in (Reason.FULL, Reason.MEMORY)
+        return "shed" if shed else "upstream_error"
 
     async def _cancelled(self) -> str:
         if self.client.gone or not self._stopping:

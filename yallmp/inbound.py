@@ -23,12 +23,13 @@ from twisted.web.http_headers import Headers
 from yallmp import bulk
 from yallmp.arrivals import Arrival, origin_form
 from yallmp.core.answerhead import BODILESS, answer_head
-from yallmp.core.errors import ProxyError, TooLarge, error_body
+from yallmp.core.errors import Overloaded, ProxyError, TooLarge, error_body
 from yallmp.core.exchange import HeaderPairs
 from yallmp.lazyrequest import LazyRequest
 
 _JSON: HeaderPairs = ((b"content-type", b"application/json"),)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date"})
+_NO_ROOM = Overloaded("The proxy has as much in memory as it may; try again.")
 _log = Logger()
 
 
@@ -36,7 +37,7 @@ class ProxyRequest(LazyRequest):
     """A request and its answer."""
 
     arrival: Arrival
-    _body_left = _body_limit = 0
+    held = _body_left = _body_limit = 0
     _parts: list[bytes]
     _loose: bytearray | None = None
     _unsent: bytes | None = None
@@ -46,6 +47,7 @@ class ProxyRequest(LazyRequest):
 
     def __init__(self, channel: Any, queued: object = None) -> None:
         super().__init__(channel)
+        self.account = channel.site.account
         self._calls: list[Callable[[bool], None]] = []
 
     def gotLength(self, length: int | None) -> None:
@@ -56,6 +58,8 @@ class ProxyRequest(LazyRequest):
             self.channel.await_body()
         if length is not None and length > self._body_left:
             self._refuse_body()
+        elif length != 0 and not self.account.has_room(length or 1):
+            self._refuse(_NO_ROOM)
         elif length is not None:
             bulk.expect(self.transport, length)
         else:
@@ -64,8 +68,11 @@ class ProxyRequest(LazyRequest):
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         """A part of the body came."""
         self._body_left -= len(data)
+        self.hold(len(data))
         if self._body_left < 0:
             self._refuse_body()
+        elif self.account.held > self.account.limit:
+            self._refuse(_NO_ROOM)
         elif self._loose is not None:
             self._loose += data  # chunks may be tiny, and many
         else:
@@ -96,6 +103,11 @@ class ProxyRequest(LazyRequest):
         parts, loose = self._parts, self._loose
         self._parts, self._loose = [], None
         return b"".join(parts) if loose is None else bytes(loose)
+
+    def hold(self, size: int) -> None:
+        """So many bytes more are held for it."""
+        self.held += size
+        self.account.held += size
 
     def serve(self, method: bytes, target: bytes, version: bytes) -> None:
         """Let the site's resource, which is a leaf, answer; *target* is a path."""
@@ -252,6 +264,8 @@ class ProxyRequest(LazyRequest):
         """Let go of the body: whoever holds on to the request (Klein does) must not keep it."""
         self._parts, self._loose = [], None
         self.body = b""
+        self.account.held -= self.held
+        self.held = 0
         self.__dict__.pop("content", None)
 
     def _notify(self, over: Deferred[None], gone: bool) -> None:
@@ -261,10 +275,13 @@ class ProxyRequest(LazyRequest):
             over.callback(None)
 
     def _refuse_body(self) -> None:
-        limit = self.channel.limits.max_body_bytes
+        self._refuse(TooLarge(f"The body is larger than {self._body_limit} bytes."))
+
+    def _refuse(self, error: ProxyError) -> None:
+        """Read no more of the body, and do not ask for it either."""
         self.let_go()
         self.requestHeaders.removeHeader(b"expect")
-        self.channel.refuse(TooLarge(f"The body is larger than {limit} bytes."))
+        self.channel.refuse(error)
 
 
 def _pairs(headers: Headers) -> HeaderPairs:

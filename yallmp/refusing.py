@@ -13,14 +13,14 @@ from typing import Any
 from yallmp.arrivals import Arrival
 from yallmp.core.answerhead import answer_head
 from yallmp.core.errors import ProxyError, error_body
-from yallmp.sweep import SweptChannel
+from yallmp.unread import UnreadChannel
 
 #: What is still read after a refusal: bytes and seconds.
 DISCARD_BYTES = 1024 * 1024
 DISCARD_TIME = 2.0
 
 
-class RefusingChannel(SweptChannel):
+class RefusingChannel(UnreadChannel):
     """A connection that can be told no, once."""
 
     requests: list[Any]

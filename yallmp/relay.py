@@ -19,6 +19,7 @@ from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
 from yallmp.bodies import Body
+from yallmp.core.account import Account
 from yallmp.core.backend import Patience
 from yallmp.core.gate import Gate, Release
 from yallmp.core.problems import AttemptFailed, Problem, Reason
@@ -132,6 +133,7 @@ class Relay:
     open_client: Callable[[], None]
     heard: Callable[[bytes], None]
     extends: bool
+    account: Account
     dropped: int = 0
     first_content: float | None = None
     _body: Body = field(init=False)
@@ -141,6 +143,7 @@ class Relay:
     _paused: bool = False
     _paused_at: float = 0.0
     _tail: IDelayedCall | None = None
+    _held: int = 0
 
     @property
     def flowed(self) -> float:
@@ -159,6 +162,7 @@ class Relay:
             await self._end()
         finally:
             self._stop_tail()
+            self._hold(0)
             self._body.leave()
             self.client.unpace()
 
@@ -213,8 +217,14 @@ class Relay:
     def _look_at(self, text: bytes, now: float) -> None:
         """A read that is not like all others."""
         self._follow(self.gate.feed(text), now)
+        self._hold(self.gate.waiting)
         if not self._attended:
             self._attend()
+
+    def _hold(self, size: int) -> None:
+        """So much of the stream is held: for its commit, or for the rest of an event."""
+        more, self._held = size - self._held, size
+        self.account.enter(more, size)
 
     def _follow(self, release: Release, now: float) -> None:
         self.dropped += release.dropped

@@ -10,6 +10,8 @@ from twisted.internet.interfaces import IAddress
 from twisted.web.server import Site
 
 from yallmp.channel import ProxyChannel
+from yallmp.core.account import Account
+from yallmp.core.settings import Limits
 from yallmp.core.shares import WHOLE, Share
 from yallmp.crowd import Crowd
 from yallmp.inbound import ProxyRequest
@@ -28,6 +30,7 @@ class ProxySite(Site):
     :param refused: is told of each request that the parser refuses, and gives its arrival.
     :param left: is told of each request whose client left before its body was whole.
     :param share: this process's part of the limits that are for all.
+    :param account: of what is held in memory; one of its own unless given.
     :ivar room: how many connections the system allows; more than any unless somebody says so.
     """
 
@@ -42,6 +45,7 @@ class ProxySite(Site):
         left: Any,
         reactor: Any = None,
         share: Share = WHOLE,
+        account: Account | None = None,
     ) -> None:
         super().__init__(
             resource,
@@ -52,11 +56,18 @@ class ProxySite(Site):
         )
         self.refused = refused
         self.left = left
-        self.sweep = Sweep(self.reactor, limits)
+        self.account = account or Account()
+        self.sweep = Sweep(self.reactor, self.in_force)
         self.crowd = Crowd(self.reactor)
         self.room = 2**31
         self._limits = limits
         self._share = share
+
+    def in_force(self) -> Limits:
+        """The limits in force; that of the account follows them."""
+        limits: Limits = self._limits()
+        self.account.limit = self._share.of(limits.max_buffered_bytes)
+        return limits
 
     @property
     def most(self) -> int:
@@ -69,8 +80,8 @@ class ProxySite(Site):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The channel for a new connection, if there is room for it."""
         most = min(self.most, self.room)
-        if self.sweep.count >= most:
+        if self.sweep.open >= most:
             return self.crowd.turn_away(most)
         channel: Any = super().buildProtocol(addr)
-        channel.limit(self._limits())
+        channel.limit(self.in_force())
         return channel

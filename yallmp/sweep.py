@@ -46,11 +46,6 @@ class Sweep:
     _open: set[SweptChannel] = field(factory=set)
     _call: IDelayedCall | None = None
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self._open)
-
     def add(self, connection: SweptChannel) -> None:
         """Look after *connection*."""
         self._open.add(connection)
@@ -110,6 +105,8 @@ class Sweep:
         self._wait()
         self._renew(self.limits())
         now = self.clock.seconds()
+        for each in [each for each in self._open if each.wire.dataBuffer or each.unread]:
+            each.look(now)
         for each in [each for each in self._open if each.idle_due <= now or each.whole_due <= now]:
             each.overdue()
 
@@ -121,17 +118,28 @@ class Sweep:
                 each.limit(limits)
 
 
+class NoWire:
+    """In place of a socket's transport where there is none; nothing waits in it."""
+
+    dataBuffer = b""  # noqa: N815
+    offset = _tempDataLen = 0  # noqa: N815
+
+
 class SweptChannel(HTTPChannel):
     """
     A connection whose times a :class:`Sweep` looks after.
 
     :ivar limits: those in force for it.
+    :ivar wire: the transport of its socket, below TLS.
+    :ivar unread: what its client has not read, as of the last look; bytes.
     :ivar idle_due: when it is closed if nothing comes, on the clock's time.
     :ivar whole_due: when the head or the body that is coming must be whole, or be asked after.
     """
 
     site: Any
     limits: Limits = Limits()
+    wire: Any = NoWire()
+    unread = 0
     idle_due = math.inf
     whole_due = math.inf
 
@@ -179,9 +187,14 @@ class SweptChannel(HTTPChannel):
         self.whole_due = math.inf
         if late:
             self.too_slow()
+        elif self.unread:
+            self.resetTimeout()  # it reads an answer, at its own pace
         else:
             self.idle_due = math.inf
             self.timeoutConnection()
+
+    def look(self, now: float) -> None:
+        """See what its client has read."""
 
     def too_slow(self) -> None:
         """What is coming should be whole by now."""

@@ -141,11 +141,11 @@ def wired(
     arrivals = Arrivals(reactor, wall, new_id, tell)
     api = API(registry, forwarding, arrivals, reactor, draw, draining, clerk)
     changes = changes_of(registry)
-    admin = AdminAPI(registry, reactor, wall, changes, metrics)
-    front = Front(
-        api.app.resource(), Shortcuts(api.app), admin.app.resource(), arrivals, registry.access
+    admin = AdminAPI(registry, reactor, wall, changes, metrics).app.resource()
+    front = Front(api.app.resource(), Shortcuts(api.app), admin, arrivals, registry.access)
+    site = ProxySite(
+        front, registry.limits, front.refused, front.left, reactor, share, tools.account
     )
-    site = ProxySite(front, registry.limits, front.refused, front.left, reactor, share)
     observe(metrics.instruments, registry, tools.slots, site, wires, reactor)
     return Parts(registry, forwarding, wires, site, draining, changes)
 

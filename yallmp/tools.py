@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 
+from yallmp.core.account import Account
 from yallmp.core.exchange import Event
 from yallmp.core.registry import Registry
 from yallmp.interfaces import IClerk
@@ -22,7 +23,8 @@ class Tools:
     What forwarding works with, made in ``tap``.
 
     ``wall`` gives POSIX seconds, ``draw`` random numbers (0 ≤ x < 1), ``tell`` takes
-    events, ``mask`` replaces known secrets, ``clerk`` reads large bodies.
+    events, ``mask`` replaces known secrets, ``clerk`` reads large bodies, ``account`` has what
+    is held in memory.
     """
 
     upstream: Upstream
@@ -34,3 +36,4 @@ class Tools:
     tell: Callable[[Event], None]
     mask: Callable[[bytes], bytes]
     clerk: IClerk
+    account: Account = field(factory=Account)

@@ -38,6 +38,7 @@ class _Prompt(tcp.Connection):
     """What these transports have in common; it stands before one of Twisted's own."""
 
     reactor: Any
+    full_at: int | None = None
     _writing = IDLE
     _broken = False
 
@@ -55,6 +56,12 @@ class _Prompt(tcp.Connection):
         before, self._writing = self._writing, IDLE
         if before == WATCHED:
             self.reactor.removeWriter(self)
+
+    def _isSendBufferFull(self) -> bool:
+        """Whether a producer has to wait; ``full_at`` says from when on, in bytes."""
+        if self.full_at is None:
+            return bool(super()._isSendBufferFull())
+        return len(self.dataBuffer) - self.offset + self._tempDataLen > self.full_at
 
     def _watch(self) -> None:
         """Have the reactor tell when the socket can be written."""

@@ -36,7 +36,7 @@ _FAILED = frozenset({
     Reason.INVALID, Reason.INCOMPLETE, Reason.ANSWER_ERROR,
 })  # fmt: skip
 _BY_STATUS = frozenset({Reason.SERVER_ERROR, Reason.UNABLE, Reason.WAIT, Reason.LONG_WAIT})
-_OURS = frozenset({Reason.DEADLINE, Reason.FULL, Reason.DIVERGED})
+_OURS = frozenset({Reason.DEADLINE, Reason.FULL, Reason.MEMORY, Reason.DIVERGED})
 _NOBODY: frozenset[str] = frozenset()
 _OUR_CODES = ("stream_lifetime_exceeded", "proxy_shutdown", "rescue_timeout")
 

@@ -176,7 +176,10 @@ class Overloaded(ProxyError):
     """We are at a limit of our own; a moment later it may work."""
 
     status = 503
-    code = "overloaded"
+    code = "proxy_overloaded"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers=((b"retry-after", b"1"),))
 
 
 class LoopDetected(ProxyError):

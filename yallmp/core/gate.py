@@ -74,6 +74,11 @@ class Gate:
     def __attrs_post_init__(self) -> None:
         self._parser = Parser(self.max_event_bytes)
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait here: for the commit, or for the rest of their event."""
+        return len(self._held) + self._parser.waiting
+
     def feed(self, data: bytes) -> Release:
         """What may go on now that *data* has come."""
         release, out = Release(), bytearray()

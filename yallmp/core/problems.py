@@ -53,6 +53,7 @@ class Reason(Enum):
     INVALID = "invalid_response"
     INCOMPLETE = "incomplete"
     FULL = "full"
+    MEMORY = "memory"
     DIVERGED = "diverged"
 
 

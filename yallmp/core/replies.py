@@ -35,12 +35,13 @@ _MESSAGES = {
     "upstream_idle_timeout": "The backend for {model} fell silent in the middle of its answer.",
     "stream_lifetime_exceeded": "The stream for {model} took longer than is allowed.",
     "proxy_shutdown": "The proxy is shutting down.",
+    "proxy_overloaded": "There is no room in memory for the answer for {model}; try again.",
     "overloaded": "The backend for {model} has as many requests as it may.",
 }
 _OTHERWISE = "The backend for {model} failed."
 _FAILED = "The backend failed."
 _CUT = "The backend for {model} closed the connection in the middle of its answer."
-#: What may follow a full backend, in seconds.
+#: When a client may try again that found a backend, or us, full; seconds.
 _COME_BACK = b"1"
 _SHOULD_RETRY = b"x-should-retry"
 
@@ -70,7 +71,7 @@ def reply_to(problem: Problem, model: str, mask: Callable[[bytes], bytes]) -> Re
     hint: HeaderPairs = () if row.retry and not problem.pointless else ((_SHOULD_RETRY, b"false"),)
     if row.status is None and problem.status is not None:
         return _as_it_is(problem, problem.status, model, mask, hint)
-    if problem.reason is Reason.FULL:
+    if problem.reason in (Reason.FULL, Reason.MEMORY):
         hint = ((b"retry-after", _COME_BACK),)
     return _ours(fault(row.code, model, row.status), hint)
 

@@ -117,6 +117,9 @@ class Limits:
     body_rate: int = 16 * 1024
     max_hops: int = 3
     max_connections: int = 10_000
+    max_buffered_bytes: int = 512 * MIB
+    max_client_buffer: int = MIB
+    write_timeout: float = 60.0
     max_response_head_bytes: int = 64 * 1024
 
 

@@ -59,6 +59,11 @@ class Parser:
         self._seen = 0
         self._first = True
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes of an event have come that is not whole yet."""
+        return len(self._pending)
+
     def feed(self, data: bytes) -> list[ServerEvent]:
         """
         The events that *data* completes.

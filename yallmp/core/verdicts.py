@@ -81,6 +81,7 @@ TABLE: dict[Reason, Row] = {
     Reason.INVALID: Row(False, True, 502, "upstream_invalid_response"),
     Reason.INCOMPLETE: Row(False, True, 502, "upstream_incomplete"),
     Reason.FULL: Row(False, True, 503, "overloaded"),
+    Reason.MEMORY: Row(False, False, 503, "proxy_overloaded"),
     Reason.DIVERGED: Row(False, True, 502, "upstream_invalid_response"),
 }
 

@@ -171,11 +171,11 @@ LIMITS = Section(
         Setting("upstream_idle", kinds.seconds),
         Setting("max_hops", kinds.whole(0, 1000)),
         Setting("max_connections", _ONE),
+        Setting("max_buffered_bytes", kinds.size),
+        Setting("max_client_buffer", kinds.size),
+        Setting("write_timeout", kinds.seconds),
     ),
-    later=(
-        "max_buffered_bytes", "max_client_buffer", "write_timeout",
-    ),
-)  # fmt: skip
+)
 
 LOGGING = Section(
     (
