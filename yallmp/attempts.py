@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError
@@ -39,7 +39,7 @@ from yallmp.gates import gate_for
 from yallmp.interfaces import IApiType
 from yallmp.relay import FIRST_CONTENT_LATE, Relay, Watchdog
 from yallmp.report import Report
-from yallmp.tools import Tools
+from yallmp.tools import Surroundings
 from yallmp.upstream import Outgoing, head_of
 from yallmp.wholes import Examine, assembled, exploded, json_headers, well_made
 from yallmp.wire import Wire
@@ -49,21 +49,6 @@ _CANCELLED = Problem(Reason.DISCONNECTED, "cancelled")
 _HEAD_LATE = Problem(Reason.TIMEOUT, "no answer in time")
 _NO_STATUS = Problem(Reason.PROTOCOL, "a status that HTTP does not have")
 _ANSWER_LATE = Problem(Reason.TIMEOUT, "the answer was not whole in time")
-
-
-class Surroundings(Protocol):
-    """What an attempt is a part of; :class:`yallmp.course.Course` is one."""
-
-    tools: Tools
-
-    def at(self) -> float:
-        """Milliseconds since the exchange began."""
-
-    def commit(self, status: int, headers: HeaderPairs) -> HeaderPairs:
-        """Called before the first byte, with the answer's headers: those that the client gets."""
-
-    def comment(self) -> bytes:
-        """What says the same as ours of them at the end of a stream."""
 
 
 @define(eq=False)
@@ -171,7 +156,7 @@ class Attempt:
         limit = self.call.config.limits.max_response_bytes
         account = self.around.tools.account
         self._body = await collected(response, self._wire, limit, decode, account)
-        self._copied += account.also(len(self._body))
+        self._copied += len(self._body)  # it is in the account
         if len(self._body) > LARGE and response.code < 300:
             return await self._deliver_large(headers, streamed, self._body)
         return self._deliver_whole(headers, streamed)

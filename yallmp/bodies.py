@@ -144,7 +144,7 @@ async def collected(
     """
     The whole body of *response*, undone by *decode*.
 
-    :param account: has it while it comes.
+    :param account: has it from now on; if there is none, it has nothing of it.
     :raises AttemptFailed: it was cut short, is over *limit* bytes, or there is no room for it.
     """
     declared = response.declared if isinstance(response, LeanResponse) else response.length
@@ -156,6 +156,7 @@ async def collected(
     response.deliverBody(body)
     try:
         await wire.on(body.ended)
-        return parts.whole.getvalue()
-    finally:
+    except Exception:
         account.held -= parts.size
+        raise
+    return parts.whole.getvalue()

@@ -57,11 +57,6 @@ class Account:
         self.held += taken
         return taken
 
-    def also(self, size: int) -> int:
-        """Hold *size* bytes for which there was room a moment ago, and tell how many."""
-        self.held += size
-        return size
-
     def enter(self, more: int, whole: int) -> None:
         """
         Hold *more* bytes, of something that has *whole* by now.
