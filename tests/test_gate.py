@@ -537,3 +537,28 @@ class BearableTests(SynchronousTestCase):
         ):
             (event,) = Parser(100).feed(raw)
             self.assertEqual(bearable(event), expected, raw)
+
+
+class CrowdTests(SynchronousTestCase):
+    """A stream of nothing but tiny events holds up all others: it is broken."""
+
+    def gate(self) -> Gate:
+        """A gate."""
+        return Gate(ChoiceStream(), 1 << 20, lambda error: answer_problem(error, (), 0, 0))
+
+    def test_more_than_any_answer_has(self) -> None:
+        """Before the commit, and after it."""
+        for before in (b"", said("a")):
+            gate = self.gate()
+            gate.feed(before)
+            release = gate.feed(b":\n\n" * 20_000)
+            assert release.problem is not None
+            self.assertIs(release.problem.reason, Reason.INVALID)
+
+    def test_a_long_answer_at_once(self) -> None:
+        """Many events that are no crowd pass, usual or not."""
+        gate = self.gate()
+        calls = chunk({"tool_calls": [{"index": 0, "function": {"arguments": "x"}}]}) * 20_000
+        release = gate.feed(calls + STOP + DONE)
+        self.assertTrue(release.done)
+        self.assertEqual(release.data, calls + STOP + DONE)

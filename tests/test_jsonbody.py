@@ -13,9 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.core import jsonbody
 from yallmp.core.errors import DuplicateKey, InvalidJSON, RequestFault
-from yallmp.core.jsonbody import Document, apply
+from yallmp.core.jsonbody import LONG, Document, apply
 from yallmp.core.jsontext import MAX_DEPTH, places_in, value_of
 from yallmp.core.nesting import is_deeper, looks_deeper
+from yallmp.core.work import LARGE
 
 KEYS = st.sampled_from(["model", "thinking", "n", "é", "a\n", "messages", "x"])
 VALUES = st.recursive(
@@ -337,3 +338,16 @@ class NestingTests(SynchronousTestCase):
                     self.assertRaises(InvalidJSON, Document.parse, body)
                 else:
                     Document.parse(body)
+
+
+class GlanceTests(SynchronousTestCase):
+    """Values that are looked at in passing."""
+
+    def test_a_long_value_is_only_known_to_be_there(self) -> None:
+        """At the limit it is read."""
+        text = "x" * (LARGE - 2)
+        document = Document.parse(json.dumps({"a": text, "b": text + "x", "c": None}).encode())
+        self.assertEqual(document.glance("a"), text)
+        self.assertIs(document.glance("b"), LONG)
+        self.assertIsNone(document.glance("c"))
+        self.assertIsNone(document.glance("d"))

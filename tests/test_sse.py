@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from yallmp.core.sse import EventTooLargeError, Parser, ServerEvent, comment_bytes, event_bytes
+from yallmp.core.sse import (
+    MOST_EVENTS,
+    MOST_LINES,
+    EventTooLargeError,
+    Parser,
+    ServerEvent,
+    comment_bytes,
+    event_bytes,
+)
 
 LINES = st.sampled_from(
     [b"data: a", b"data:b", b"data", b"data:  c", b"event: x", b": comment", b"id: 1", b"retry: 5",
@@ -85,3 +93,21 @@ class ParserTests(SynchronousTestCase):
         raw = b"".join(event.raw for event in parse(parts))
         self.assertTrue(raw.startswith(stream) or stream.startswith(raw))
         self.assertEqual(raw.strip(b"\r\n"), stream.strip(b"\r\n") if raw else b"")
+
+
+class ManyTests(SynchronousTestCase):
+    """What would hold up all others is not looked at."""
+
+    def test_events_at_a_time(self) -> None:
+        """As many as may come, and one more."""
+        self.assertEqual(len(Parser(100, 3).feed(b":\n\n" * 3)), 3)
+        with self.assertRaises(EventTooLargeError):
+            Parser(100, 3).feed(b":\n\n" * 4)
+        self.assertEqual(len(Parser(100).feed(b":\n\n" * MOST_EVENTS * 2)), MOST_EVENTS * 2)
+
+    def test_lines_of_an_event(self) -> None:
+        """As many as may be, and one more."""
+        (event,) = Parser(1 << 20).feed(b":\n" * (MOST_LINES - 1) + b"\n")
+        self.assertIsNone(event.data)
+        with self.assertRaises(EventTooLargeError):
+            Parser(1 << 20).feed(b":\r" * MOST_LINES + b"\r")

@@ -28,7 +28,7 @@ from yallmp.core.digits import loads
 from yallmp.core.errors import DuplicateKey, ProxyError, error_object
 from yallmp.core.exchange import Splice
 from yallmp.core.inspector import Checked, Inspector
-from yallmp.core.jsonbody import Document, apply
+from yallmp.core.jsonbody import LONG, Document, apply
 from yallmp.core.sse import ServerEvent, event_bytes
 from yallmp.core.transcript import Transcript
 from yallmp.interfaces import IApiType
@@ -114,7 +114,9 @@ def _query(query: str, own: tuple[tuple[str, str], ...]) -> str:
 
 def _thinking(asked: Asked) -> dict[str, str]:
     """The thinking block, unless the request's own names a type; its other fields stay."""
-    given = asked.document.get("thinking")
+    given = asked.document.glance("thinking")
+    if given is LONG:
+        return {}
     if not isinstance(given, dict) or not given:
         return {"thinking": _THINKING}
     if given.get("type"):

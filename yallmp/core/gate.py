@@ -19,12 +19,14 @@ from attrs import define, field
 
 from yallmp.core.inspector import Inspector, Kind, Seen
 from yallmp.core.problems import Problem, Reason
-from yallmp.core.sse import EventTooLargeError, Parser, ServerEvent, bearable
+from yallmp.core.sse import MOST_EVENTS, EventTooLargeError, Parser, ServerEvent, bearable
 
 #: Without content so far, this much commits all the same; bytes.
 HELD_MAX = 64 * 1024
 #: In steps of so many bytes usual events are looked for among others.
 FEW = 512
+#: And in steps of so many they are looked at closely, at most.
+MANY = 64 * 1024
 _DIVERGED = Problem(Reason.DIVERGED, "the answer differs from what the client has of the first one")
 
 
@@ -72,7 +74,7 @@ class Gate:
     _parser: Parser = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._parser = Parser(self.max_event_bytes)
+        self._parser = Parser(self.max_event_bytes, MOST_EVENTS)
 
     @property
     def waiting(self) -> int:
@@ -102,7 +104,7 @@ class Gate:
             else:
                 piece = data[at : _behind(data, at + doubt)]
                 self._look_closely(piece, out, release)
-                at, doubt = at + len(piece), 2 * doubt
+                at, doubt = at + len(piece), min(2 * doubt, MANY)
 
     def _look_closely(self, data: bytes, out: bytearray, release: Release) -> None:
         try:

@@ -35,12 +35,15 @@ from yallmp.core.exchange import Splice
 from yallmp.core.jsontext import MAX_DEPTH, MAX_MEMBERS, Place, places_in, value_of
 from yallmp.core.nesting import is_deeper
 from yallmp.core.search import has_brackets
+from yallmp.core.work import LARGE
 
 #: Up to a member's value: what divides it from the one before, its key, and the colon.
 _HEAD = re.compile(rb'[ \t\n\r]*(?:,[ \t\n\r]*)?"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*')
 _TAIL = re.compile(rb"[ \t\n\r]*}[ \t\n\r]*\Z")
 _FILLED = re.compile(rb"\[[ \t\n\r]*[^] \t\n\r]")
 
+#: Stands for a value that is too long to be read in passing.
+LONG = object()
 _MEMBERS = Decoder(dict[str, Raw])
 _VALUE = Decoder()
 
@@ -82,6 +85,13 @@ class Document:
             return _VALUE.decode(value)
         except MsgspecError:
             return value_of(value)
+
+    def glance(self, key: str) -> Any:
+        """The value of *key*; of a long one no more than that it is there (:data:`LONG`)."""
+        place = self.places.get(key)
+        if place is None:
+            return None
+        return LONG if place[1] - place[0] > LARGE else self.get(key)
 
     def raw(self, key: str) -> bytes:
         """The bytes of the value of *key*, which is there."""

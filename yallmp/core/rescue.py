@@ -16,6 +16,7 @@ from attrs import define, field
 
 from yallmp.core.asked import CHAT, COMPLETIONS, Asked
 from yallmp.core.backend import Backend, Patience
+from yallmp.core.jsonbody import LONG
 from yallmp.core.problems import Problem, Reason
 from yallmp.core.routing import Route
 from yallmp.core.transcript import Transcript
@@ -55,19 +56,21 @@ def may_rescue(
 
 def _is_plain(asked: Asked) -> bool:
     """Whether nothing but text in one choice was asked for."""
-    get = asked.document.get
+    get = asked.document.glance
     if asked.endpoint not in (CHAT, COMPLETIONS) or asked.choices != 1:
         return False
     if get("logprobs") not in (None, False) or get("web_search_options") is not None:
         return False
     tools = get("tools")
+    if tools is LONG:
+        return False
     return not _speaks(asked) and all(map(_is_local, tools if isinstance(tools, list) else ()))
 
 
 def _speaks(asked: Asked) -> bool:
-    modalities = asked.document.get("modalities")
+    modalities = asked.document.glance("modalities")
     spoken = isinstance(modalities, list) and "audio" in modalities
-    return spoken or bool(asked.document.get("audio"))
+    return spoken or bool(asked.document.glance("audio"))
 
 
 def _is_local(tool: Any) -> bool:
@@ -79,7 +82,7 @@ def compares(broken: Backend, asked: Asked) -> bool:
     """Whether a stream of *broken* is worth another answer to compare with."""
     if broken.stream_rescue != "auto":
         return broken.stream_rescue == "on"
-    get = asked.document.get
+    get = asked.document.glance
     temperature = get("temperature")
     settled = temperature == 0 and temperature is not False
     return settled or get("seed") is not None or len(asked.document.body) <= CHEAP
@@ -110,14 +113,16 @@ def prefills(
     if backend.prefill == "off" or asked.endpoint is not CHAT or sends != sent_before:
         return False
     fields, given = transcript.fields, dict(backend.extra_body)
-    shaped = any(asked.document.get(name) or name in given for name in _BINDING)
+    shaped = any(asked.document.glance(name) or name in given for name in _BINDING)
     enough = set(fields) == {"content"} and len(fields["content"]) >= OVERLAP // 2
     return enough and not shaped and not _is_prefilled(asked)
 
 
 def _is_prefilled(asked: Asked) -> bool:
-    """Whether the client itself began the answer."""
-    messages = asked.document.get("messages")
+    """Whether the client itself began the answer, or may have: long messages are not read."""
+    messages = asked.document.glance("messages")
+    if messages is LONG:
+        return True
     last = messages[-1] if isinstance(messages, list) and messages else None
     return isinstance(last, dict) and last.get("role") == "assistant"
 

@@ -23,6 +23,9 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)")
 _ID = re.compile(rb"id[:\r\n]")
 _BOM = b"\xef\xbb\xbf"
+#: So many events at a time, and so many lines in one, no answer has; to look at more would
+#: hold up all others.
+MOST_EVENTS, MOST_LINES = 4096, 20_000
 #: An event's end is at most this long, less one: how far back to look again.
 _OVERLAP = 3
 
@@ -51,10 +54,12 @@ class Parser:
     Cuts a stream into events.
 
     :param max_event_bytes: the size from which on an event is an error.
+    :param most: how many events may come at once.
     """
 
-    def __init__(self, max_event_bytes: int) -> None:
+    def __init__(self, max_event_bytes: int, most: int | None = None) -> None:
         self._limit = max_event_bytes
+        self._most = most
         self._pending = bytearray()
         self._seen = 0
         self._first = True
@@ -68,12 +73,14 @@ class Parser:
         """
         The events that *data* completes.
 
-        :raises EventTooLargeError: what is pending is over the limit.
+        :raises EventTooLargeError: what is pending is over the limit, or they are too many.
         """
         self._pending += data
-        events = []
+        events: list[ServerEvent] = []
         end = self._next_end()
         while end:
+            if len(events) == self._most:
+                raise EventTooLargeError(f"more than {self._most} events came at once")
             events.append(self._take(end))
             end = self._next_end()
         if len(self._pending) > self._limit:
@@ -122,6 +129,8 @@ class Parser:
 
     def _take(self, end: int) -> ServerEvent:
         raw = bytes(self._pending[:end])
+        if end > MOST_LINES and raw.count(b"\n") + raw.count(b"\r") > MOST_LINES:
+            raise EventTooLargeError(f"an event has more than {MOST_LINES} lines")
         del self._pending[:end]
         text = raw.removeprefix(_BOM) if self._first else raw
         self._first = False
