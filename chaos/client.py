@@ -89,6 +89,11 @@ class Caller:
         self._buffer += data
         return data
 
+    @property
+    def seen(self) -> bytes:
+        """What has come and was not read as an answer."""
+        return bytes(self._buffer)
+
     def until(self, mark: bytes) -> bool:
         """Read until *mark* was there; whether it came."""
         while mark not in self._buffer:

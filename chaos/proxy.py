@@ -31,6 +31,12 @@ PATIENCE = 30.0
 OURS = (sys.executable, "-m", "yallmp")
 
 
+def environment() -> dict[str, str]:
+    """Ours, with the sources on the path."""
+    path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path}
+
+
 @define(eq=False)
 class Proxy:
     """
@@ -67,11 +73,10 @@ class Proxy:
         :raises Wrong: it ends instead.
         """
         words = [*self.command, "-c", str(self.folder / "config.yaml")]
-        path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
         before = len(self.said)
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                words, cwd=self.folder, env={**os.environ, "PYTHONPATH": path},
+                words, cwd=self.folder, env=environment(),
                 stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         workers = self.config["general_settings"]["server"].get("workers", 1)
@@ -102,6 +107,18 @@ class Proxy:
     def pids(self) -> list[int]:
         """Its processes."""
         return [each.pid for each in accounts.processes(self.process.pid)]
+
+    @property
+    def recorders(self) -> list[int]:
+        """Those of them that write the records."""
+        return [pid for pid in self.pids if b"recorder" in _command(pid)]
+
+    @property
+    def children(self) -> list[int]:
+        """Those that the first of them has started and that are no recorders: its workers."""
+        everyone = accounts.processes(self.process.pid)
+        started = [each.pid for each in everyone if each.parent == self.process.pid]
+        return [pid for pid in started if pid not in self.recorders]
 
     @property
     def descriptors(self) -> int:
@@ -148,6 +165,16 @@ class Proxy:
             raise Wrong(f"the proxy still runs {seconds:g} s after signal {number}") from None
         return status, time.monotonic() - began
 
+    def kill(self) -> None:
+        """Kill all of them at once but the recorders, as a power cut for the proxy alone."""
+        for pid in set(self.pids) - set(self.recorders):
+            _kill(pid)
+        self.process.wait()
+
+    def kill_one(self, pid: int) -> None:
+        """Kill one of them."""
+        _kill(pid)
+
     def remove(self) -> None:
         """Kill what is left of it, and delete its folder."""
         if self.process.poll() is None:
@@ -164,6 +191,13 @@ def _descriptors(pid: int) -> int:
         return len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return 0
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _status_kb(pid: int, name: str) -> int:

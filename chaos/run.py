@@ -24,6 +24,10 @@ from chaos.stand import Seen, Stand
 from chaos.upstream import Listener
 
 TRIES = 3
+#: An item is not tried again once it has taken so many seconds.
+PATIENCE = 20.0
+#: No item is begun once the run has taken so many.
+WHOLE = 540.0
 
 
 @frozen
@@ -60,18 +64,24 @@ class Run:
     outcomes: list[Outcome] = field(factory=list)
     found: list[Found] = field(factory=list)
     _certificates: Certificates = field(factory=Certificates)
-    _raw: list[tuple[str, bytes]] = field(factory=list)
+    _began: float = field(factory=time.monotonic)
 
     def run(self) -> None:
         """Run all of them, and search what they left for secrets."""
         try:
             with self._shared() as (proxy, listeners):
                 for item in self.items:
-                    outcome = self._tried(item, proxy, listeners.get(item.id, []))
+                    outcome = self._in_time(item, proxy, listeners.get(item.id, []))
                     self.outcomes.append(outcome)
                     self.tell(outcome)
         finally:
             self._certificates.remove()
+
+    def _in_time(self, item: Item, proxy: Proxy, listeners: list[Listener]) -> Outcome:
+        """What came of *item*, which is not begun if the run has taken too long."""
+        if time.monotonic() - self._began > WHOLE:
+            return Outcome(item, "failed", f"not begun: the run has taken {WHOLE:g} s")
+        return self._tried(item, proxy, listeners)
 
     @contextmanager
     def _shared(self) -> Iterator[tuple[Proxy, dict[str, list[Listener]]]]:
@@ -112,7 +122,8 @@ class Run:
         began = time.monotonic()
         for tries in range(1, TRIES + 1):
             seen, error = self._once(item, proxy, listeners)
-            if not isinstance(error, Late) or tries == TRIES:
+            tired = tries == TRIES or time.monotonic() - began > PATIENCE
+            if tired or not isinstance(error, Late):
                 break
         word = {type(None): "passed", Absent: "absent"}.get(type(error), "failed")
         why = "" if error is None else _told(error)
