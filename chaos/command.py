@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaos import report
+from chaos.broken import proof
 from chaos.item import Item
 from chaos.items import ITEMS
 from chaos.proxy import OURS
@@ -28,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
         "machine lacks what some need. See chaos/README.md.",
     )
     add = made.add_argument
+    add("what", nargs="?", choices=["broken"], help="see that broken proxies fail the catalogue")
     add("--list", action="store_true", help="print the catalogue, and how a broken proxy fails it")
     add("--only", action="append", default=[], metavar="GROUP|ITEM", help="some of it; repeatable")
     add("--workers", type=int, default=1, metavar="N", help="how many workers serve (default: 1)")
@@ -59,6 +61,9 @@ def allow_descriptors() -> None:
 def main(words: Sequence[str]) -> int:
     """Run what is wanted; whether all of it passed."""
     options = parser().parse_args(words)
+    if options.what:
+        allow_descriptors()
+        return proof.main()
     try:
         items = chosen(options.only)
     except ValueError as error:

@@ -214,7 +214,7 @@ ITEMS = (
     Item("stream.headers-and-silence", "headers at once, and no token",
          "the fallback answers as first_content_timeout is over",
          "takes the headers for an answer, and waits",
-         _in_time, (says_and_waits(stream_head()), WELL), {"first_content_timeout": 1}),
+         _in_time, (says_and_waits(stream_head()), WELL), {"first_content_timeout": 1}, limit=10),
     Item("stream.role-and-silence", "headers and the role, and no token", "the same",
          "commits on an event in which there is nothing",
          _in_time, (says_and_waits(events(0, 0)), WELL), {"first_content_timeout": 1}),
