@@ -183,6 +183,18 @@ class Transports(Connection):
             self.turns()
             self.assertNotIn(self.transport, self.reactor.getWriters())
 
+    def test_large_pieces(self) -> None:
+        """They arrive in order, wherever the socket stops to take them."""
+        for first in (b"head ", MANY[:70_000], MANY):
+            self.connected()
+            self.transport.writeSequence([first, MANY, b"middle", MANY[:100_000], b"end"])
+            wanted = first + MANY + b"middle" + MANY[:100_000] + b"end"
+            self.turns()
+            self.transport.write(b"!")
+            self.assertEqual(self.received(len(wanted) + 1), wanted + b"!")
+            self.turns()
+            self.assertNotIn(self.transport, self.reactor.getWriters())
+
     def test_a_fast_producer(self) -> None:
         """It is paused while too much waits, and resumed when all of it is gone."""
         self.connected()
@@ -414,6 +426,23 @@ class Prompt(Connection):
         self.assertIsInstance(self.told.lost, ConnectionDone)
         self.assertEqual((self.peer.recv(100), self.peer.recv(100)), (b"bye", b""))
         self.assertEqual(self.watched, [])
+
+    def test_a_large_body_is_not_copied(self) -> None:
+        """What a socket does not take of it waits as it is."""
+        self.transport.writeSequence([b"head", MANY])
+        self.turns(1)
+        self.assertIs(self.transport.dataBuffer, MANY)
+
+    def test_when_it_is_full(self) -> None:
+        """Its owner may say from when on a producer has to wait."""
+        producer = Push()
+        self.transport.registerProducer(producer, True)
+        self.transport.full_at = 1_000_000
+        self.transport.write(MANY[:1_000_000])
+        self.assertEqual(producer.told, [])
+        self.transport.write(b"x")
+        self.assertEqual(producer.told, ["pause"])
+        self.transport.abortConnection()
 
     def test_only_the_rest_is_watched(self) -> None:
         """A socket that does not take all, once."""

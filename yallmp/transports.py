@@ -32,6 +32,9 @@ from twisted.internet.main import CONNECTION_LOST
 #: reactor watches its socket.
 IDLE, WAITING, WATCHED = 0, 1, 2
 _BYTES = {bytes}
+#: More than this is sent in its pieces, if they are few.
+LARGE = 64 * 1024
+FEW = 16
 
 
 class _Prompt(tcp.Connection):
@@ -129,11 +132,14 @@ class _PromptTCP(_Prompt):
             self.reactor.waiting.append(self)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """The same with several pieces."""
-        if type(iovec) in (list, tuple) and set(map(type, iovec)) == _BYTES:
-            self.write(b"".join(iovec))
-        else:
+        """The same with several pieces, which are joined only where that costs little."""
+        if type(iovec) not in (list, tuple) or set(map(type, iovec)) != _BYTES:
             super().writeSequence(iovec)
+        elif sum(map(len, iovec)) > LARGE:
+            for piece in iovec:
+                self.write(piece)
+        else:
+            self.write(b"".join(iovec))
 
     def send(self) -> BaseException | None:
         """Send what is there, since the turn has ended."""
@@ -160,6 +166,8 @@ class _PromptTCP(_Prompt):
         pieces = self._tempDataBuffer
         if not pieces:
             return True
+        if self._tempDataLen > LARGE and 1 < len(pieces) <= FEW:
+            return self._give_apart(pieces)
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         try:
             sent = self.socket.send(data)
@@ -169,6 +177,20 @@ class _PromptTCP(_Prompt):
         self._tempDataBuffer, self._tempDataLen = [], 0
         if sent < len(data):
             self.dataBuffer, self.offset = data, sent
+        return not self.dataBuffer
+
+    def _give_apart(self, pieces: list[bytes]) -> bool:
+        """The same without joining them: a copy of a large body would double its memory."""
+        try:
+            sent = self.socket.sendmsg(pieces)
+        except OSError as error:
+            self._broken = error.errno not in (EAGAIN, ENOBUFS)
+            return False
+        while pieces and sent >= len(pieces[0]):
+            sent -= len(pieces.pop(0))
+        if pieces:
+            self.dataBuffer, self.offset = pieces.pop(0), sent
+        self._tempDataBuffer, self._tempDataLen = pieces, sum(map(len, pieces))
         return not self.dataBuffer
 
 
