@@ -4,7 +4,8 @@ How deep JSON is nested, found out without building anything of it.
 Brackets are counted first: a body with few cannot be deep.  In a sound body with many (a
 request with tools) the texts have to be told from the structure; a parser in C cuts it
 into its items, level by level, and what is too short or has too few brackets to be deep is
-looked at no further.  Where brackets are missing in the items (in a key, or in the value of
+looked at no further (a long body may be cut into millions: there the texts are taken out
+instead).  Where brackets are missing in the items (in a key, or in the value of
 one that stands twice) the count is all there is.  Of what may be broken JSON only the
 brackets are looked at.
 """
@@ -18,9 +19,10 @@ from msgspec import Raw, ValidationError
 from msgspec.json import Decoder
 
 from yallmp.core.search import has_brackets
+from yallmp.core.work import LARGE
 
 _ALIKE = bytes.maketrans(b"{}", b"[]")
-_OTHER = re.compile(rb"[^\[\]]+")
+_OTHER = bytes(byte for byte in range(256) if byte not in b"[]{}")
 #: A string, also one that never ends: every text is read once, from front to back.
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _ITEMS = Decoder(list[Raw])
@@ -38,7 +40,7 @@ def is_deeper(value: bytes, most: int, cuts: int = _CUTS) -> bool:
     """
     if value[:1] == b'"' or not has_brackets(value, most):
         return False
-    if not cuts or most < 2:
+    if not cuts or most < 2 or len(value) > LARGE:
         return looks_deeper(value, most)
     levels, opened, inner = _inside(value)
     if opened + _brackets(b"".join(inner)) != _brackets(value):
@@ -74,7 +76,7 @@ def looks_deeper(body: bytes, most: int) -> bool:
     Only the brackets are left of it, all of one kind; each round takes the innermost pairs
     away, so there are as many rounds as levels.
     """
-    brackets = _OTHER.sub(b"", _STRING.sub(b"", body).translate(_ALIKE))
+    brackets = _STRING.sub(b"", body).translate(_ALIKE, _OTHER)
     for _ in range(most):
         inner = brackets.replace(b"[]", b"")
         if len(inner) == len(brackets) or b"[" * (most + 1) in brackets:
