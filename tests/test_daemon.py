@@ -435,12 +435,12 @@ class StopTests(DaemonCase):
         self.assertEqual(self.readiness().status, 200)
         site = self.parts.site if self.parts is not None else None
         assert site is not None
-        self.assertEqual(site.sweep.count, 2)
+        self.assertEqual(site.sweep.open, 2)
         stopped = self.stop()
-        self.assertEqual(site.sweep.count, 1)
+        self.assertEqual(site.sweep.open, 1)
         self.net.pass_time(5.1)
         self.assertEqual(slow.status, 503)
-        self.assertEqual(site.sweep.count, 0)
+        self.assertEqual(site.sweep.open, 0)
         self.successResultOf(stopped)
 
     def test_an_answer_has_to_arrive(self) -> None:

@@ -17,6 +17,7 @@ from twisted.trial.unittest import TestCase
 from tests.authority import authority
 from yallmp.bodies import collected
 from yallmp.certificates import Contexts
+from yallmp.core.account import Account
 from yallmp.core.backend import Backend, Tls
 from yallmp.core.problems import AttemptFailed, Reason
 from yallmp.core.settings import Limits
@@ -131,7 +132,8 @@ class BackendCase(TestCase):
     async def answer(self, backend: Backend, outgoing: Outgoing) -> tuple[int, bytes]:
         """Status and body of what comes of *outgoing*."""
         response = await Upstream(self.wires.agent, reactor).send(backend, outgoing, self.wire)
-        return response.code, await collected(response, self.wire, 10_000, lambda data: data)
+        read = collected(response, self.wire, 10_000, lambda data: data, Account())
+        return response.code, await read
 
     async def reason(self, size: int = 2) -> Reason:
         """Why there is no answer."""
