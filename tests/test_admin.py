@@ -20,6 +20,7 @@ from yallmp.core.changes import Change, Made, Reload
 from yallmp.core.errors import BadConfiguration, ProxyError
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Access, Config, Fallbacks, Key, Notice, Server
+from yallmp.gauges import Backends
 from yallmp.metrics import Metrics
 from yallmp.persistence import Alone, Persistence
 from yallmp.systemd import Herald
@@ -73,9 +74,10 @@ class AdminCase(SynchronousTestCase):
 
     def admin_of(self, persistence: Persistence) -> AdminAPI:
         """The administration, at some time of day."""
-        return AdminAPI(
-            self.registry, self.clock, lambda: 1234.5, Alone(persistence), Metrics.alone()
-        )
+        metrics = Metrics.alone()
+        metrics.instruments.add(Backends(persistence.registry, self.clock).read)
+        changes = Alone(persistence)
+        return AdminAPI(self.registry, self.clock, lambda: 1234.5, changes, metrics)
 
     def configure(self, **fields: Any) -> None:
         """Put a configuration with these fields in force, as if started with it."""
@@ -199,7 +201,7 @@ class ListingTests(AdminCase):
                 "name": "a", "model_name": "a", "api_base": BASE, "api_type": "openai",
                 "api_key": "set", "upstream_model": "a", "weight": 1.0, "order": 0,
                 "registered": False, "created": 7, "in_flight": 1, "fallbacks": ["b"],
-                "state": "closed", "rests_for": 0.0, "why": "",
+                "state": "closed", "rests_for": 0.0, "why": "", "workers": {"closed": 1},
             },
         )  # fmt: skip
         self.assertEqual((b["api_base"], b["api_key"]), (None, "none"))

@@ -386,7 +386,7 @@ class ExpositionTests(SynchronousTestCase):
         """A histogram's buckets are cumulative, and the last is the count."""
         counts = Counts(lambda name: None)
         begin = Begin("1", 0.0, "", "", "POST", "/v1/embeddings", "", (), b"")
-        for tokens in (0, 1, 2, 4, 5, 10**9, -1):
+        for tokens in (0, 1, 2, 4, 5, 10**9, -1, 10**400):
             end = End("1", 1.0, "success", 200, 0, "b", 1, None, Usage(tokens))
             counts.count(begin, "m", (AttemptEnd("1", 1, 1.0, "b"),), end)
         instruments = Instruments()
@@ -398,6 +398,16 @@ class ExpositionTests(SynchronousTestCase):
             if name == f"{TOKENS.name}_bucket"
         }
         self.assertEqual([buckets[le] for le in ("1.0", "4.0", "16.0", "+Inf")], [2, 4, 5, 6])
+
+    def test_a_clock_that_is_set_back(self) -> None:
+        """No time is less than nothing."""
+        counts = Counts(lambda name: None)
+        begin = Begin("1", 0.0, "", "", "POST", "/v1/embeddings", "", (), b"")
+        tried = AttemptEnd("1", 1, -9.0, "b", first_content=-9.5, began=-8.0)
+        counts.count(begin, "m", (tried,), End("1", -9.0, "success", 200, 0, "b", 1))
+        sums = [value[-1] for family, values in counts.read()
+                if family.kind is Kind.HISTOGRAM for value in values.values()]  # fmt: skip
+        self.assertEqual(sums, [0, 0, 0, 0])
 
     def test_a_family_has_its_bounds(self) -> None:
         """However many different labels come, the rest is counted together."""

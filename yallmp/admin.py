@@ -35,7 +35,9 @@ from yallmp.core.errors import (
     UnsupportedMedia,
 )
 from yallmp.core.failures import AdminFailures
+from yallmp.core.families import BREAKERS, IN_FLIGHT
 from yallmp.core.jsonbody import Document
+from yallmp.core.readings import Reading
 from yallmp.core.registration import parse_registration
 from yallmp.core.registry import Registered, Registry, in_force
 from yallmp.inbound import ProxyRequest
@@ -113,10 +115,12 @@ class AdminAPI:
 
     @app.route("/admin/models", methods=["GET"])
     @checked
-    def models(self, request: ProxyRequest) -> None:
+    async def models(self, request: ProxyRequest) -> None:
         """Every backend with its state, without secrets."""
+        reading = await self.metrics.read()
         backends = self.registry.catalog.config.backends
-        send_json(request, {"object": "list", "data": [self._shown(each) for each in backends]})
+        data = [{**self._shown(each), **_everywhere(each.name, reading)} for each in backends]
+        send_json(request, {"object": "list", "data": data})
 
     @app.route("/admin/models/<path:name>", methods=["DELETE"])
     @checked
@@ -158,7 +162,6 @@ class AdminAPI:
             "order": backend.order,
             "registered": backend.registered,
             "created": backend.created,
-            "in_flight": self.registry.in_flight.count(backend.name),
             "fallbacks": list(fallbacks),
             **self._state(backend.name),
         }
@@ -218,6 +221,17 @@ def reload_answer(told: Differences) -> dict[str, Any]:
         "warnings": list(told.warnings),
         "notes": list(told.notes),
     }
+
+
+def _everywhere(name: str, reading: Reading) -> dict[str, Any]:
+    """What the backend called *name* has under way, and in how many workers it rests."""
+    in_flight = reading.get(IN_FLIGHT.name, {}).get((name,), [0])
+    states = {
+        labels[1]: value[0]
+        for labels, value in reading.get(BREAKERS.name, {}).items()
+        if labels[0] == name and value[0]
+    }
+    return {"in_flight": in_flight[0], "workers": states}
 
 
 def _warnings(made: Made) -> Iterator[str]:

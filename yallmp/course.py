@@ -54,7 +54,7 @@ class Course:
     made: int = 0
     current: Attempt | None = None
     serving: str | None = None
-    turns: list[Turn] = field(factory=list)
+    turns: tuple[Turn, ...] = ()
     waited: float = 0.0
     _turn: Deferred[None] | None = None
     _spent: Problem | None = None
@@ -121,9 +121,10 @@ class Course:
         """It does not go on with the backend that it was at, or that comes first."""
         if self.tried:
             last = self.tried[-1]
-            self.turns.append(Turn(kind, last.backend.name, last.problem.reason.value))
+            turn = Turn(kind, last.backend.name, last.problem.reason.value)
         else:
-            self.turns.append(Turn(kind, self.call.route.legs[0].name, "resting"))
+            turn = Turn(kind, self.call.route.legs[0].name, "resting")
+        self.turns += (turn,)
 
     async def pause(self, seconds: float) -> None:
         """Wait before the backend is asked once more."""

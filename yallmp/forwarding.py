@@ -263,7 +263,7 @@ class Exchange:
                 delivered.finish_reason if delivered else None,
                 delivered.usage if delivered else None,
                 self._ending.said,
-                tuple(course.turns) if course.turns else (),
+                course.turns,
                 course.waited,
             )
         )

@@ -14,6 +14,7 @@ from attrs import define
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 
+from yallmp.core.errors import ProxyError
 from yallmp.core.readings import Instruments, Reading
 from yallmp.interfaces import ITotals
 from yallmp.totals import Sole
@@ -41,6 +42,13 @@ class Metrics:
         """Those of a process that serves alone."""
         instruments = Instruments()
         return cls(instruments, Sole(instruments), aside)
+
+    async def read(self) -> Reading:
+        """What all processes say, or at least this one."""
+        try:
+            return await self.totals.read()
+        except ProxyError:
+            return self.instruments.read()
 
     async def text(self, accept: str) -> tuple[bytes, bytes]:
         """

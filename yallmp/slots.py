@@ -84,7 +84,7 @@ class Slots:
         ended = "served"
         if isinstance(result, Failure):
             ended = "timeout" if result.check(AttemptFailed) else "left"
-        waited = self._clock.seconds() - since
+        waited = max(0.0, self._clock.seconds() - since)
         value = self._waits[name, ended]
         value[bisect_left(WAIT_BOUNDS, waited)] += 1
         value[-1] += waited

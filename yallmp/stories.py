@@ -61,7 +61,7 @@ class Story:
     desk: Desk
     begin: Begin
     model: str | None = field(default=None, init=False)
-    tries: list[AttemptEnd] = field(factory=list, init=False)
+    tries: tuple[AttemptEnd, ...] = field(default=(), init=False)
     is_searching: bool = field(default=False, init=False)
     _failures: list[AttemptEnd] = field(factory=list, init=False)
 
@@ -83,7 +83,7 @@ class Story:
         if isinstance(event, Routed):
             self.model = event.model
         elif isinstance(event, AttemptEnd):
-            self.tries.append(event)
+            self.tries += (event,)
             if event.error not in _NO_FAILURE:
                 self._failures.append(event)
 

@@ -53,15 +53,16 @@ def usage_of(value: dict[str, Any]) -> Usage | None:
         return None
     prompt = usage.get("prompt_tokens", usage.get("input_tokens"))
     completion = usage.get("completion_tokens", usage.get("output_tokens"))
-    total = _count(usage.get("total_tokens"))
-    return Usage(_count(prompt), _count(completion), total, _cached(usage))
+    total, cached = _count(usage.get("total_tokens")), None
+    if "prompt_tokens_details" in usage:
+        cached = _cached(usage["prompt_tokens_details"])
+    elif "input_tokens_details" in usage:
+        cached = _cached(usage["input_tokens_details"])
+    return Usage(_count(prompt), _count(completion), total, cached)
 
 
-def _cached(usage: dict[str, Any]) -> int | None:
-    for name in ("prompt_tokens_details", "input_tokens_details"):
-        if name in usage and isinstance(usage[name], dict):
-            return _count(usage[name].get("cached_tokens"))
-    return None
+def _cached(details: Any) -> int | None:
+    return _count(details.get("cached_tokens")) if isinstance(details, dict) else None
 
 
 def _count(value: Any) -> int | None:

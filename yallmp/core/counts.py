@@ -40,6 +40,8 @@ Tries = Sequence[AttemptEnd]
 
 #: The label of a model that a client asked for and that is not configured.
 UNKNOWN = "unknown"
+#: What no request has; a backend may tell anything, and sums are for good.
+MOST_TOKENS = 10**9
 #: Whose conventions requests and answers follow (``gen_ai.provider.name``).
 PROVIDER = "openai"
 _HEALTH = (
@@ -75,6 +77,8 @@ PATHS = _Paths({
 class Counts:
     """
     Counts what requests came to.
+
+    A clock that is set back makes no time negative: sums never go down.
 
     :param known: gives the configured model that a client's word for one means, if there is one.
     """
@@ -124,7 +128,7 @@ class Counts:
         """Times and tokens; written out, since each call would cost every request."""
         operation = _OPERATIONS[endpoint], PROVIDER, model
         labels = (*operation, "" if end.outcome == "success" else end.outcome)
-        value, took = self._durations[labels], end.at / 1000
+        value, took = self._durations[labels], end.at / 1000 if end.at > 0 else 0.0
         value[bisect_left(DURATION_BOUNDS, took)] += 1
         value[-1] += took
         spent = took - (self._tried(tries) + end.waited / 1000)
@@ -144,7 +148,8 @@ class Counts:
         total = 0.0
         for each in tries:
             self._attempts[each.backend, each.error or "ok"][0] += 1
-            value, took = self._attempt_times[each.backend,], (each.at - each.began) / 1000
+            value = self._attempt_times[each.backend,]
+            took = (each.at - each.began) / 1000 if each.at > each.began else 0.0
             value[bisect_left(DURATION_BOUNDS, took)] += 1
             value[-1] += took
             total += took
@@ -155,7 +160,7 @@ class Counts:
         begun = [each.first_content for each in tries if each.first_content is not None]
         if not begun:
             return
-        value, waited = self._first_tokens[operation], begun[0] / 1000
+        value, waited = self._first_tokens[operation], max(0.0, begun[0] / 1000)
         value[bisect_left(FIRST_TOKEN_BOUNDS, waited)] += 1
         value[-1] += waited
         rescued = end.outcome == "success" and len(begun) > 1
@@ -164,12 +169,12 @@ class Counts:
 
     def _used(self, operation: Labels, backend: str, usage: Usage) -> None:
         for kind, tokens in (("input", usage.prompt), ("output", usage.completion)):
-            if tokens is not None and tokens >= 0:
+            if tokens is not None and 0 <= tokens <= MOST_TOKENS:
                 labels = (*operation, kind, backend)
                 value = self._tokens[labels]
                 value[bisect_left(TOKEN_BOUNDS, tokens)] += 1
                 value[-1] += tokens
-        if usage.cached is not None and usage.cached > 0:
+        if usage.cached is not None and 0 < usage.cached <= MOST_TOKENS:
             self._cached[operation[2], backend][0] += usage.cached
 
     def _turned(self, turn: Turn, outcome: str) -> None:
