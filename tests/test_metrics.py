@@ -31,6 +31,7 @@ from tests.fakes import (
     silent,
     stream,
 )
+from yallmp.clerk import AT_ONCE
 from yallmp.core.counts import PATHS, Counts
 from yallmp.core.exchange import AttemptEnd, Begin, End, Event, Usage
 from yallmp.core.families import FAMILIES, REQUESTS, TOKENS, Kind
@@ -74,7 +75,7 @@ class MetricsCase(ProxyCase):
         super().setUp()
         counts = Counts(lambda name: self.registry.catalog.known(name))  # noqa: PLW0108
         self.metrics.instruments.add(counts.read)
-        desk = Desk(Unread(), lambda: NO_SECRETS)  # type: ignore[arg-type]
+        desk = Desk(Unread(), lambda: NO_SECRETS, AT_ONCE)  # type: ignore[arg-type]
         self.ledger = Ledger(desk, Silent(), counts, self.net)
 
     @property
