@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from yallmp.core.backend import Backend
 from yallmp.core.changes import Change, Register, Reload, Remove
 from yallmp.core.control import (
+    Alive,
     Ask,
     Confirm,
     Decoder,
@@ -19,6 +20,7 @@ from yallmp.core.control import (
     Here,
     Hurry,
     Inquire,
+    Knock,
     Measure,
     Message,
     Order,
@@ -51,6 +53,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.just(Go()),
     st.just(Drain()),
     st.just(Hurry()),
+    st.just(Knock()),
+    st.just(Alive()),
     st.builds(Ask, numbers, changes),
     st.builds(Confirm, numbers),
     st.builds(Reread, numbers),

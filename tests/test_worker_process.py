@@ -13,6 +13,7 @@ from tests.workforce import PretendedWorker, WorkersReactor
 from yallmp.core.control import Confirm, Drain, Go, Here, Message, Order, encoded
 from yallmp.core.settings import Config
 from yallmp.core.shares import Share
+from yallmp.pulse import BEAT, MISSED, MISSED_AT_START
 from yallmp.worker_process import (
     FIRST_DELAY,
     LONGEST_DELAY,
@@ -136,6 +137,66 @@ class LifeTests(WorkerCase):
         self.assertTrue(FIRST_DELAY <= delay <= LONGEST_DELAY)
         if lived >= STABLE_AFTER:
             self.assertEqual(delay, FIRST_DELAY)
+
+
+class SilenceTests(WorkerCase):
+    """It is there, and does not answer."""
+
+    def answer(self) -> None:
+        """The worker reads, and its supervisor too."""
+        self.process.receive()
+        self.process.deliver()
+
+    def beats(self, count: int) -> None:
+        """So many times it is asked."""
+        for _ in range(count):
+            self.reactor.advance(BEAT)
+
+    def test_it_answers(self) -> None:
+        """Nobody else hears of it, and it lives."""
+        self.worker.start()
+        for _ in range(3 * MISSED_AT_START):
+            self.answer()
+            self.reactor.advance(BEAT)
+        self.assertEqual((self.process.signals, self.heard), ([], [Here()]))
+
+    def test_it_stands_still(self) -> None:
+        """It is killed, and another follows."""
+        said: list[Any] = []
+        self.addCleanup(observe(said))
+        self.worker.start()
+        self.answer()
+        self.beats(MISSED)
+        self.assertEqual(self.process.signals, [])
+        self.reactor.advance(BEAT)
+        self.assertEqual(self.process.signals, ["KILL"])
+        self.assertEqual(said, ["worker 1 does not answer any more and is killed"])
+        self.process.die()
+        self.reactor.advance(FIRST_DELAY)
+        self.assertEqual(len(self.reactor.workers), 2)
+
+    def test_one_that_starts(self) -> None:
+        """It has more time before its first word."""
+        self.worker.start()
+        self.beats(MISSED_AT_START)
+        self.assertEqual(self.process.signals, [])
+        self.reactor.advance(BEAT)
+        self.assertEqual(self.process.signals, ["KILL"])
+
+    def test_the_machine_has_slept(self) -> None:
+        """An hour later one question is unanswered, not a thousand."""
+        self.worker.start()
+        self.answer()
+        self.reactor.advance(3600)
+        self.answer()
+        self.beats(MISSED)
+        self.assertEqual(self.process.signals, [])
+
+    def test_one_that_is_to_end(self) -> None:
+        """It is not asked any more: it has its time."""
+        self.worker.start()
+        self.worker.end(Drain())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class EndTests(WorkerCase):

@@ -75,6 +75,7 @@ imports from its own layer or one further down in this list, never upwards
 - large bodies: :mod:`yallmp.clerk` (has them read), :mod:`yallmp.clerk_process` (a process that
   does, seen from here), :mod:`yallmp.clerk_child` (that process)
 - other workers: :mod:`yallmp.worker_process` (one, seen from the supervisor),
+  :mod:`yallmp.pulse` (whether it is there),
   :mod:`yallmp.siblings` (all of them, seen from one)
 - metrics: :mod:`yallmp.metrics` (asked for), :mod:`yallmp.totals` (those of all processes),
   :mod:`yallmp.gauges` (what can be read off the parts), :mod:`yallmp.lag` (how late the reactor

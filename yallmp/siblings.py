@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from yallmp.core.changes import Change, Made, made_of, make
 from yallmp.core.control import (
+    Alive,
     Ask,
     Confirm,
     Decoder,
@@ -28,6 +29,7 @@ from yallmp.core.control import (
     Go,
     Here,
     Hurry,
+    Knock,
     Measure,
     Message,
     Ordered,
@@ -143,6 +145,8 @@ class Siblings(Protocol):
                 self._asked.pop(message.ask).tell(message)
         elif isinstance(message, (Measure, Total)):
             self.totals.hear(message)
+        elif isinstance(message, Knock):
+            self._say(Alive())
         elif isinstance(message, Go):
             self.duty.go()
         elif isinstance(message, Drain):

@@ -6,12 +6,14 @@ It has its orders from its standard input and answers on :data:`ANSWERS`
 from, which is the supervisor's and outlives it.
 
 A life that ends although nobody asked for it is followed by another after a second, and
-after twice as long each time, up to 30 s; one that lasted 10 s starts that anew.
+after twice as long each time, up to 30 s; one that lasted 10 s starts that anew.  One that
+does not answer any more (:mod:`yallmp.pulse`) is killed, and that is its end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
@@ -21,7 +23,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from yallmp.core.control import Decoder, Message, Order, encoded
+from yallmp.core.control import Alive, Decoder, Knock, Message, Order, encoded
+from yallmp.pulse import Pulse
 
 #: Descriptors of the worker's.
 ANSWERS, LISTENER = 3, 4
@@ -125,6 +128,10 @@ class WorkerProcess:
     _born: float = 0.0
     _delay: float = 0.0
     _timer: IDelayedCall | None = None
+    _pulse: Pulse = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._pulse = Pulse(self.reactor, partial(self.tell, Knock()), self._silent)
 
     @property
     def is_alive(self) -> bool:
@@ -140,6 +147,7 @@ class WorkerProcess:
             self._follow(f"cannot be started: {error}")
         else:
             self._transport.write(self.listener.order(self.number).encoded())
+            self._pulse.begin()
 
     def _spawned(self) -> Any:
         command, (out, err) = self.command, self.command.output
@@ -160,15 +168,20 @@ class WorkerProcess:
     def end(self, message: Message) -> None:
         """Ask it to end by *message*; no other process follows."""
         self._is_ending = True
+        self._pulse.end()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self.tell(message)
 
-    def kill(self) -> None:
+    def _silent(self) -> None:
+        """It does not answer."""
+        self.kill("does not answer any more")
+
+    def kill(self, why: str = "does not end") -> None:
         """End it in the middle of whatever it does."""
         if self._transport is not None:
-            _log.error("worker {number} does not end and is killed", number=self.number)
+            _log.error("worker {number} {why} and is killed", number=self.number, why=why)
             try:
                 self._transport.signalProcess("KILL")
             except ProcessExitedAlready:
@@ -176,7 +189,9 @@ class WorkerProcess:
 
     def heard(self, message: Message) -> None:
         """It has said something."""
-        self.listener.heard(self.number, message)
+        self._pulse.felt()
+        if not isinstance(message, Alive):
+            self.listener.heard(self.number, message)
 
     def logged(self, lines: bytes) -> None:
         """It has logged something."""
@@ -186,6 +201,7 @@ class WorkerProcess:
     def ended(self, reason: Failure) -> None:
         """The process is gone; another follows unless it was to end."""
         self._transport = None
+        self._pulse.end()
         if not self._is_ending:
             self._follow(ending(reason))
         self.listener.gone(self.number)

@@ -12,6 +12,7 @@ Of the worker:
 - ``Confirm``: the change with this number is made
 - ``Inquire``: somebody wants to know what the metrics of all say
 - ``Tell``: what those of this worker say
+- ``Alive``: the answer to ``Knock``
 
 Of the supervisor:
 
@@ -21,6 +22,7 @@ Of the supervisor:
 - ``Refused``: the configuration that the worker wanted to be read cannot be used
 - ``Measure``: tell what your metrics say
 - ``Total``: what those of all say
+- ``Knock``: are you there?
 - ``Drain``: end, when what is under way is over
 - ``Hurry``: end now
 
@@ -171,6 +173,16 @@ class Total:
 
 
 @frozen
+class Knock:
+    """Are you there?"""
+
+
+@frozen
+class Alive:
+    """Yes."""
+
+
+@frozen
 class Drain:
     """End, when what is under way is over."""
 
@@ -181,12 +193,12 @@ class Hurry:
 
 
 Message = (
-    Here | Ask | Reread | Confirm | Inquire | Tell
-    | Go | Ordered | Settled | Refused | Measure | Total | Drain | Hurry
+    Here | Ask | Reread | Confirm | Inquire | Tell | Alive
+    | Go | Ordered | Settled | Refused | Measure | Total | Knock | Drain | Hurry
 )  # fmt: skip
 _KINDS = (
-    Here, Ask, Reread, Confirm, Inquire, Tell,
-    Go, Ordered, Settled, Refused, Measure, Total, Drain, Hurry,
+    Here, Ask, Reread, Confirm, Inquire, Tell, Alive,
+    Go, Ordered, Settled, Refused, Measure, Total, Knock, Drain, Hurry,
 )  # fmt: skip
 _MESSAGES = {kind.__name__: kind for kind in _KINDS}
 _CHANGES = {kind.__name__: kind for kind in (Register, Remove)}
