@@ -38,10 +38,10 @@ from yallmp.systemd import Herald
 from yallmp.wires import Wires
 
 #: How long the last answers may take to leave after the drain, in seconds.
-LAST_ANSWERS = 1.0
+LAST_ANSWERS = 0.8
 #: How long everything may take after the drain, in seconds; the end of Python's interpreter takes
 #: a little more, and all of it is less than two.
-AFTER_DRAIN = 1.3
+AFTER_DRAIN = 1.1
 _log = Logger()
 
 

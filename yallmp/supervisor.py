@@ -34,7 +34,7 @@ from yallmp.worker_process import Command, Listener, WorkerProcess
 
 #: What a worker may take to end beyond ``drain_timeout``, in seconds: its last answers, the
 #: records that are still to be written.
-LAST_WORDS = 1.7
+LAST_WORDS = 1.5
 #: How long a killed one may take to be gone, in seconds.
 LAST_BREATH = 0.2
 _log = Logger()
