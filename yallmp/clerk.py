@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from twisted.application.service import Service
@@ -34,6 +35,8 @@ from yallmp.interfaces import IClerk
 #: Seconds: how long a piece of work may take, how long a clerk without any is kept, and
 #: how long it may take to end.
 PATIENCE, IDLE, LAST = 30.0, 60.0, 5.0
+#: What has to be left then for the records that wait for its work.
+FOR_RECORDS = 0.6
 #: So many clerks try.
 TRIES = 2
 
@@ -61,12 +64,19 @@ class Clerk(Service):
     Stop it after everything that asks, and before whatever its answers are for.
 
     :param reactor: provides IReactorProcess and IReactorTime.
+    :param stop_timeout: gives the seconds in which everything has to be over, when it stops.
     """
 
     name = "clerk"
 
-    def __init__(self, reactor: Any, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        stop_timeout: Callable[[], float] = lambda: LAST,
+        python: str = sys.executable,
+    ) -> None:
         self._reactor = reactor
+        self._stop_timeout = stop_timeout
         self._python = python
         self._waiting: deque[Task] = deque()
         self._life: Life | None = None
@@ -174,7 +184,8 @@ class Clerk(Service):
         self._stopping = True
         if self._life is None:
             return succeed(None)
-        self._timer = self._reactor.callLater(LAST, self._life.kill)
+        patience = max(0.0, min(LAST, self._stop_timeout() - FOR_RECORDS))
+        self._timer = self._reactor.callLater(patience, self._life.kill)
         self._stop()
         return self._stopped
 

@@ -19,8 +19,13 @@ from typing import Any
 from attrs import define
 from twisted.application.service import IService
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred, DeferredList, succeed
-from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
@@ -59,6 +64,10 @@ class Draining:
     def __call__(self) -> bool:
         """Whether it is."""
         return self.value
+
+    def left(self, clock: IReactorTime) -> float:
+        """The seconds until then."""
+        return max(0.0, self.end - clock.seconds())
 
 
 class Daemon(LoggedService):
@@ -164,9 +173,8 @@ class Daemon(LoggedService):
         self._site.sweep.close_idle()
         await self._drain()
         for service in reversed(self._before):
-            await _stopped(service)
-        left = max(0.0, self._draining.end - self._reactor.seconds())
-        await self._ended_within(left, self._wires.close())
+            await self._ended(service.stopService)
+        await self._ended(self._wires.close)
 
     async def _linger(self, seconds: float) -> None:
         """Go on for as long as others need to see that we are about to stop."""
@@ -195,9 +203,11 @@ class Daemon(LoggedService):
         self._under_way = both.addTimeout(seconds, self._reactor)
         await DeferredList([self._under_way], consumeErrors=True)
 
-    async def _ended_within(self, seconds: float, work: Deferred[Any]) -> None:
-        """Wait for *work*, but no longer than that; what became of it is no matter any more."""
-        await DeferredList([work.addTimeout(seconds, self._reactor)], consumeErrors=True)
+    async def _ended(self, end: Callable[[], Any]) -> None:
+        """Wait until something has ended, while there is time; what became of it is no matter."""
+        ended = maybeDeferred(end)
+        ended.addTimeout(self._draining.left(self._reactor), self._reactor)
+        await DeferredList([ended], consumeErrors=True)
 
     def stopService(self) -> Deferred[None]:
         """Fires when everything is over."""
@@ -210,10 +220,6 @@ def _shown(address: IAddress) -> str:
     if isinstance(address, UNIXAddress):
         return f"unix:{os.fsdecode(address.name or b'')}"
     return authority(address)
-
-
-async def _stopped(service: IService) -> None:
-    await _maybe(service.stopService())
 
 
 async def _maybe(result: Any) -> None:

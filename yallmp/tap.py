@@ -242,8 +242,9 @@ def _served(
     daemon_log = observer_of(outfile, config.logging, masker)
     lines = Lines(daemon_log, masker)
     counts = Counts(lambda name: parts.registry.catalog.known(name))  # noqa: PLW0108 - likewise
-    make = partial(_recorder, reactor, share, lambda: parts.draining.end - reactor.seconds())
-    clerk = Clerk(reactor)
+    left: Callable[[], float] = lambda: parts.draining.left(reactor)  # noqa: E731
+    make = partial(_recorder, reactor, share, left)
+    clerk = Clerk(reactor, left)
     recording = Recording(reactor, config.logging, make, lines, counts, clerk)
     parts: Parts = wired(
         config,
