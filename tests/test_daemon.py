@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from errno import EADDRINUSE
+from math import inf
 from traceback import format_exception_only
 from typing import Any
 
@@ -19,7 +20,7 @@ from zope.interface import implementer
 
 from tests.fakes import GOOD_STREAM, ROLE, Got, ProxyCase, chunk, good, silent, stream
 from yallmp.core.exchange import End
-from yallmp.daemon import LAST_ANSWERS, CannotListen, Daemon
+from yallmp.daemon import AFTER_DRAIN, LAST_ANSWERS, CannotListen, Daemon, Draining
 from yallmp.downstream import LAST_WORDS
 from yallmp.systemd import Herald
 
@@ -427,6 +428,27 @@ class StopTests(DaemonCase):
         self.net.pass_time(LAST_ANSWERS)
         self.assertEqual(slow.status, 503)
         self.successResultOf(stopped)
+
+    def test_something_that_never_ends(self) -> None:
+        """It has what the process has left; then the rest ends without it."""
+        self.start(self.fake("m"), drain_timeout=5.0)
+        self.recorder.stopping = Deferred()
+        stopped = self.stop()
+        self.net.pass_time(5.0 + AFTER_DRAIN - 0.1)
+        self.assertNoResult(stopped)
+        self.assertNotIn("connections close", self.happened)
+        self.net.pass_time(0.2)
+        self.assertEqual(self.happened[-1], "connections close")
+        self.successResultOf(stopped)
+
+    def test_what_is_left_of_the_time(self) -> None:
+        """All of it before, then what is left of a stop, never less than nothing."""
+        draining = Draining()
+        self.assertEqual(draining.left(self.net), inf)
+        draining.end = self.net.seconds() + 2.0
+        self.assertEqual(draining.left(self.net), 2.0)
+        self.net.pass_time(5.0)
+        self.assertEqual(draining.left(self.net), 0.0)
 
     def test_idle_connections_are_closed(self) -> None:
         """When draining begins, so that nobody asks on them; the others after their answer."""
