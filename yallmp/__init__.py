@@ -58,8 +58,8 @@ imports from its own layer or one further down in this list, never upwards
   :mod:`yallmp.lazyrequest` (a request and its answer), :mod:`yallmp.bulk` (large bodies, from and
   to either side), :mod:`yallmp.arrivals` (a request before anything is known of it),
   :mod:`yallmp.shortcuts` (frequent paths of Klein's tree), :mod:`yallmp.downstream` (the answer on
-  its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.listening` (whether the
-  address is free)
+  its way out), :mod:`yallmp.answers` (answers of our own), :mod:`yallmp.identity` (TLS),
+  :mod:`yallmp.listening` (whether the address is free)
 - backends: :mod:`yallmp.upstream` (one request), :mod:`yallmp.bodies` (what comes back),
   :mod:`yallmp.wires` (connections), :mod:`yallmp.wire` (an attempt's own),
   :mod:`yallmp.endpoints` (where they begin), :mod:`yallmp.tunnel` (proxies), :mod:`yallmp.lean`
@@ -125,7 +125,7 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 - what is configured: :mod:`yallmp.core.settings` and :mod:`yallmp.core.backend` (the values),
   :mod:`yallmp.core.catalog` (names), :mod:`yallmp.core.registry` (what is in force now),
   :mod:`yallmp.core.registration`, :mod:`yallmp.core.changes` (a model comes, or goes, or all
-  is read anew), :mod:`yallmp.core.differences`
+  is read anew), :mod:`yallmp.core.differences`, :mod:`yallmp.core.renewal`
 - several workers: :mod:`yallmp.core.control` (what they are told), :mod:`yallmp.core.ordering`
   (of changes), :mod:`yallmp.core.shares` (of limits)
 - metrics: :mod:`yallmp.core.families` (which there are), :mod:`yallmp.core.counts` (what requests

@@ -12,13 +12,15 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from yallmp import files
+from yallmp.certificates import CertificateError, check_certificates
 from yallmp.core.backend import Backend
 from yallmp.core.catalog import Catalog
 from yallmp.core.config import ConfigError
@@ -26,6 +28,8 @@ from yallmp.core.escapes import visible
 from yallmp.core.settings import Config, Server
 from yallmp.core.tableview import Line, cases, table_of
 from yallmp.core.tablewords import told
+from yallmp.identity import IdentityError, check_identity
+from yallmp.rereading import notices
 
 EXAMPLES = """\
 examples:
@@ -102,8 +106,13 @@ def main(argv: Sequence[str]) -> NoReturn:
     path = files.find(options.file, os.environ, os.getcwd())
     try:
         config = files.load(path, os.environ)
+        check_certificates(config.backends)
+        check_identity(config.server)
     except ConfigError as error:
         fail(path, [str(problem) for problem in error.problems], as_json=options.json)
+    except (CertificateError, IdentityError) as error:
+        fail(path, [f"{path}: {error}"], as_json=options.json)
+    config = evolve(config, notices=(*config.notices, *notices(config, time.time())))
     report = report_of(path, config, strict=options.strict)
     print(as_json(report) if options.json else visible("\n".join(as_text(report))))
     sys.exit(0 if report.ok else 1)
@@ -153,7 +162,8 @@ def report_of(path: str, config: Config, *, strict: bool = False) -> Report:
 def listener(server: Server) -> str:
     """Where it listens, as one would write it in a URL, or as an endpoint."""
     host = f"[{server.host}]" if ":" in server.host else server.host
-    return server.listen or f"{host}:{server.port}"
+    where = server.listen or f"{host}:{server.port}"
+    return where if server.tls is None else f"{where} with TLS"
 
 
 def models(catalog: Catalog) -> Iterator[Model]:

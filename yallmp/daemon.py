@@ -153,7 +153,7 @@ class Daemon(LoggedService):
 
     def _say_where(self, port: Any) -> Any:
         if port is not None:
-            where = _shown(port.getHost())
+            where = _shown(port.getHost()) + (" with TLS" if self._config().server.tls else "")
             _log.info("{name} listens on {where}", name=self._called, where=where)
             self._herald.ready()
         return port

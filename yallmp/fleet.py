@@ -18,7 +18,6 @@ from twisted.internet import reactor as real_reactor
 from twisted.logger import Logger
 
 from yallmp.agreement import Agreement
-from yallmp.certificates import CertificateError
 from yallmp.core.config.findings import ConfigError
 from yallmp.core.maskers import Maskers
 from yallmp.core.registry import Registry, dated
@@ -27,15 +26,14 @@ from yallmp.daemonlog import LogFileError, Output, observer_of
 from yallmp.gaps import gap_of
 from yallmp.listening import ListeningError, SharedPort
 from yallmp.persistence import Persistence
-from yallmp.recorder import RecorderError
-from yallmp.rereading import Rereading, check
+from yallmp.rereading import UNUSABLE, Rereading, check, sayings
 from yallmp.source import Source
 from yallmp.supervisor import Supervisor
 from yallmp.systemd import herald_of
 from yallmp.worker_process import Command
 
 #: What keeps the daemon from starting and its user can mend; the message says how.
-CANNOT_START = (CertificateError, ConfigError, ListeningError, LogFileError, RecorderError)
+CANNOT_START = (*UNUSABLE, ConfigError, ListeningError, LogFileError)
 _log = Logger(namespace="yallmp.worker")
 #: A worker finds its modules where the supervisor found them, wherever it is started.
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from yallmp.worker import main; main()"
@@ -49,8 +47,7 @@ def makeService(
 
     :param output: where the daemon's own log goes.
     :param source: where *config* came from, for reloads.
-    :raises CertificateError: an ``ssl_ca_file`` is of no use.
-    :raises RecorderError: records cannot be written.
+    :raises Exception: one of :data:`yallmp.rereading.UNUSABLE`.
     :raises ListeningError: the address is taken, not ours, or nothing to share.
     :raises LogFileError: the daemon's own log cannot be written.
     :raises ConfigError: the models that were kept cannot be used.
@@ -78,7 +75,7 @@ def makeService(
         agreement,
         herald,
         outfile.write if outfile is not None else relayed,
-        [(notice.level, notice.text) for notice in config.notices],
+        sayings(config, time.time()),
         daemon_log,
     )
 

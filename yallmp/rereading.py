@@ -12,7 +12,7 @@ from functools import partial
 from threading import Thread
 from typing import Any, NoReturn
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,11 +25,14 @@ from yallmp.core.families import RELOADED, RELOADS_FAILED, Family
 from yallmp.core.masking import Masker
 from yallmp.core.readings import Labels, Value
 from yallmp.core.registry import dated
-from yallmp.core.settings import Config
+from yallmp.core.settings import Config, Notice
+from yallmp.identity import IdentityError, check_identity, warnings
 from yallmp.persistence import load
 from yallmp.recorder import RecorderError, check_directory
 from yallmp.source import Source, counted
 
+#: What is raised where a good file names something of no use; the message says what to do.
+UNUSABLE = (CertificateError, IdentityError, RecorderError)
 #: How long reading may take, in seconds.
 PATIENCE = 30.0
 _log = Logger()
@@ -40,9 +43,11 @@ def check(config: Config) -> None:
     Find out whether *config* can be in force here: what it names is there, and of use.
 
     :raises CertificateError: an ``ssl_ca_file`` is of no use.
+    :raises IdentityError: our own certificate is.
     :raises RecorderError: records cannot be written.
     """
     check_certificates(config.backends)
+    check_identity(config.server)
     check_directory(config.logging.directory)
 
 
@@ -55,14 +60,25 @@ def reading(source: Source, now: int) -> Reload:
     try:
         config = dated(counted(source.load()), now)
         check(config)
+        config = evolve(config, notices=(*config.notices, *notices(config, now)))
         kept = load(config.persist, config.access) if config.persist is not None else ()
     except ConfigError as error:
         raise BadConfiguration(tuple(map(str, error.problems))) from None
-    except CertificateError as error:
+    except (CertificateError, IdentityError) as error:
         raise BadConfiguration((str(error),)) from None
     except RecorderError as error:
         raise BadConfiguration((str(error),), status=409) from None
     return Reload(config, kept)
+
+
+def notices(config: Config, now: float) -> tuple[Notice, ...]:
+    """What is to be read about what *config* names, as it is at *now*."""
+    return tuple(map(Notice, warnings(config.server, now)))
+
+
+def sayings(config: Config, now: float) -> list[tuple[str, str]]:
+    """What its owner should read when it starts at *now*, as (level, text)."""
+    return [(notice.level, notice.text) for notice in (*config.notices, *notices(config, now))]
 
 
 def in_thread(work: Callable[[], None]) -> None:

@@ -23,7 +23,7 @@ from yallmp import signals
 from yallmp.admin import AdminAPI
 from yallmp.api import API
 from yallmp.arrivals import Arrivals, Ids
-from yallmp.certificates import CertificateError, Contexts
+from yallmp.certificates import Contexts
 from yallmp.clerk import AT_ONCE, Clerk
 from yallmp.core.addresses import refusal
 from yallmp.core.config.findings import ConfigError
@@ -43,6 +43,7 @@ from yallmp.front import Front
 from yallmp.gaps import gap_of
 from yallmp.garbage import Garbage
 from yallmp.gauges import observe
+from yallmp.identity import secured
 from yallmp.interfaces import IClerk
 from yallmp.lag import Lag
 from yallmp.listening import (
@@ -56,10 +57,10 @@ from yallmp.mock import agents
 from yallmp.names import Names, ResolvingReactor
 from yallmp.observers import telling
 from yallmp.persistence import Alone, Persistence
-from yallmp.recorder import Recorder, RecorderError
+from yallmp.recorder import Recorder
 from yallmp.recording import Lines, Recording
 from yallmp.reloads import ask_in_passing
-from yallmp.rereading import Rereading, check
+from yallmp.rereading import UNUSABLE, Rereading, check, sayings
 from yallmp.shortcuts import Shortcuts
 from yallmp.siblings import Siblings
 from yallmp.site import ProxySite
@@ -73,7 +74,7 @@ from yallmp.wires import Wires
 from yallmp.worker_process import ANSWERS, LISTENER
 
 #: What keeps the daemon from starting and its user can mend; the message says how.
-CANNOT_START = (CertificateError, ConfigError, ListeningError, LogFileError, RecorderError)
+CANNOT_START = (*UNUSABLE, ConfigError, ListeningError, LogFileError)
 
 
 @frozen
@@ -163,8 +164,7 @@ def makeService(
 
     :param output: where the daemon's own log goes.
     :param source: where *config* came from, for reloads.
-    :raises CertificateError: an ``ssl_ca_file`` is of no use.
-    :raises RecorderError: records cannot be written.
+    :raises Exception: one of :data:`yallmp.rereading.UNUSABLE`.
     :raises ListeningError: the address is taken, or not ours.
     :raises LogFileError: the daemon's own log cannot be written.
     :raises ConfigError: the models that were kept cannot be used.
@@ -181,9 +181,9 @@ def makeService(
     return _daemon(
         served,
         reactor,
-        endpoint_for(config.server, reactor),
+        secured(endpoint_for(config.server, reactor), registry, reactor),
         herald,
-        sayings=[(notice.level, notice.text) for notice in config.notices],
+        sayings=sayings(config, time.time()),
         log_observer=served.daemon_log,
         reload=partial(ask_in_passing, changes.reload),
     )
@@ -206,7 +206,7 @@ def work(order: Order, reactor: Any = real_reactor) -> None:
     daemon = _daemon(
         served,
         reactor,
-        inherited_endpoint(LISTENER, reactor),
+        secured(inherited_endpoint(LISTENER, reactor), served.parts.registry, reactor),
         silent(reactor),
         name=f"worker {share.number} of {share.count}",
         is_ended_by_signals=False,

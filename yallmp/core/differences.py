@@ -111,6 +111,8 @@ def _settings(old: Config, new: Config) -> Iterator[str]:
         yield from _paths(prefix, _unequal(getattr(old, part), getattr(new, part)))
     for name in _unequal(old.fallbacks, new.fallbacks):
         yield f"router_settings.{_FALLBACKS[name]}"
+    if old.server.tls != new.server.tls:
+        yield f"{_SERVER}tls"
     yield from _paths("general_settings.", set(_unequal(old, new)) - _NOT_SINGLE)
 
 

@@ -21,6 +21,7 @@ from yallmp.core.breaker import Breakers
 from yallmp.core.catalog import MAX_NAME, Catalog, Found, Listed, name_problem
 from yallmp.core.differences import Differences, differences
 from yallmp.core.errors import Conflict, NotFound
+from yallmp.core.renewal import renewed
 from yallmp.core.retries import Retries
 from yallmp.core.routing import Routes
 from yallmp.core.secrets import Secrets, secrets_of
@@ -167,7 +168,7 @@ class Registry:
             are registered again.
         """
         before = self.catalog.config
-        config = evolve(read, server=before.server, backends=_aged(read, before), notices=())
+        config = renewed(read, before)
         named = {backend.model_name for backend in config.backends}
         known = {each.model_name: each for each in (*kept, *self._registrations.values())}
         self._registrations = {n: each for n, each in known.items() if n not in named}
@@ -214,14 +215,6 @@ def dated(config: Config, now: int) -> Config:
     """*config*, its backends created *now*."""
     backends = tuple(evolve(b, created=b.created or now) for b in config.backends)
     return evolve(config, backends=backends)
-
-
-def _aged(config: Config, before: Config) -> tuple[Backend, ...]:
-    """The backends of *config*; those of a model that was there came when it did."""
-    came: dict[str, int] = {}
-    for backend in before.backends:
-        came.setdefault(backend.model_name, backend.created)
-    return tuple(evolve(b, created=came.get(b.model_name, b.created)) for b in config.backends)
 
 
 def _as_configured(config: Config) -> set[Backend]:

@@ -51,6 +51,18 @@ class Fallbacks:
 
 
 @frozen
+class Identity:
+    """
+    Who we are to clients that speak TLS: the content of ``tls.cert`` and ``tls.key``.
+
+    ``certificates`` is ours and those between it and a root, in PEM form.
+    """
+
+    certificates: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+
+
+@frozen
 class Server:
     """
     Where we listen; ``listen`` is a Twisted endpoint string in place of the other two.
@@ -58,6 +70,7 @@ class Server:
     ``http_client`` is what speaks HTTP to backends: ``llhttp`` or ``twisted``.  ``workers``
     is how many processes serve; 0 is one for each core.
     ``reactor`` is what all of it runs on: ``light`` (where there is epoll) or ``twisted``.
+    With ``tls`` it is HTTPS.
     """
 
     host: str = "127.0.0.1"
@@ -66,6 +79,7 @@ class Server:
     http_client: str = "llhttp"
     workers: int = 1
     reactor: str = "light"
+    tls: Identity | None = None
 
 
 @frozen

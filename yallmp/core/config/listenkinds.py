@@ -71,6 +71,19 @@ def endpoint(reading: Reading, node: Node) -> str | None:
     return value
 
 
+def private_key(reading: Reading, node: Node) -> bytes | None:
+    """The private key in a file; nobody is there to be asked for a password."""
+    path = text(reading, node)
+    content = None if path is None else reading.content(node, path)
+    if content is not None and b"PRIVATE KEY-----" not in content:
+        reading.problem(node, "the file holds no private key in PEM form")
+        return None
+    if content is not None and b"ENCRYPTED" in content:
+        reading.problem(node, "the key is encrypted; take its password away (openssl pkey)")
+        return None
+    return content
+
+
 def workers(reading: Reading, node: Node) -> int | None:
     """The number of processes that serve: 0 is one for each core (``auto``)."""
     scalar = reading.typed(node)

@@ -122,6 +122,7 @@ LITELLM = Section(
     foreign=litellm.SETTINGS,
 )
 
+TLS = Section((Setting("cert", kinds.certificates), Setting("key", listenkinds.private_key)))
 SERVER = Section(
     (
         Setting("host", listenkinds.host),
@@ -132,8 +133,8 @@ SERVER = Section(
         Setting("allowed_hosts", wirekinds.texts),
         Setting("cors_origins", wirekinds.origins),
         Setting("workers", listenkinds.workers),
-    ),
-    later=("tls",),
+        nested("tls", TLS),
+    )
 )
 ADMIN = Section(
     (Setting("private_backends", kinds.boolean), Setting("persist", kinds.path)),

@@ -19,7 +19,7 @@ from yallmp.core.config.references import Names
 from yallmp.core.config.schema import API_TYPES, FILE
 from yallmp.core.config.sections import member, read_section
 from yallmp.core.config.yamltree import Map, Node, Seq, compose
-from yallmp.core.settings import Config, Limits, Logging, Router, Server
+from yallmp.core.settings import Config, Identity, Limits, Logging, Router, Server
 
 Values = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ def _assembled(reading: Reading, root: Map, values: Values) -> Config:
         backends=tuple(entry.backend for entry in entries if entry.unset is None),
         fallbacks=references.fallbacks(reading, names, router, other),
         router=Router(**_of(Router, {**other, **router})),
-        server=Server(**_of(Server, server)),
+        server=Server(**{**_of(Server, server), "tls": _identity(reading, root, server)}),
         access=apikeys.access(reading, member(root, FILE, "general_settings"), general, names),
         limits=Limits(**values.get("limits", {})),
         logging=Logging(**_logging(reading, values.get("logging", {}))),
@@ -154,6 +154,22 @@ def _check_server(reading: Reading, root: Map, server: Values) -> None:
     several = server.get("workers", 1) != 1
     if place is not None and several and not is_shareable(server.get("listen")):
         reading.problem(place, f"workers: {NOT_SHAREABLE}")
+
+
+def _identity(reading: Reading, root: Map, server: Values) -> Identity | None:
+    """The certificate and the key, which are of no use without each other."""
+    given = server.get("tls")
+    if given is None:
+        return None
+    general = member(root, FILE, "general_settings")
+    node = general.get("server") if isinstance(general, Map) else None
+    place = (node.get("tls") if isinstance(node, Map) else None) or root
+    missing = [name for name in ("cert", "key") if isinstance(place, Map) and not place.get(name)]
+    for name in missing:
+        reading.problem(place, f"{name} is missing: tls needs a cert and a key")
+    if server.get("listen", "").removeprefix("haproxy:").startswith("ssl:"):
+        reading.problem(place, "listen is an ssl endpoint already; give one or the other")
+    return Identity(given["cert"], given["key"]) if len(given) == 2 else None
 
 
 def _check_callbacks(reading: Reading, root: Map) -> None:
