@@ -103,7 +103,7 @@ class Caller:
 
     def answer(self, until: float | None = None) -> Answer:
         """The next answer, as far as it comes; *until* is a time on the monotonic clock."""
-        reading = _Reading(Answer(self.asked), bytes(self._buffer))
+        reading = Reading(Answer(self.asked), bytes(self._buffer))
         while not reading.over:
             reading.take(*self._next(until))
         self._buffer[:] = reading.rest
@@ -124,7 +124,7 @@ class Caller:
 
 
 @define
-class _Reading:
+class Reading:
     """An answer that is being read; ``rest`` is what came behind it."""
 
     answer: Answer
