@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add("--only", action="append", default=[], metavar="GROUP|ITEM", help="some of it; repeatable")
     add("--workers", type=int, default=1, metavar="N", help="how many workers serve (default: 1)")
     add("--yallmp", metavar="CMD", help="the command that starts the proxy (default: this one)")
+    add("--minutes", type=float, default=9.5, metavar="N", help="begin no item later (9.5)")
     add("--json", type=Path, metavar="FILE", help="write all outcomes there")
     return made
 
@@ -73,7 +74,7 @@ def main(words: Sequence[str]) -> int:
         print(report.listed(items))
         return 0
     command = shlex.split(options.yallmp) if options.yallmp else OURS
-    return _run(Run(items, _tell, command, options.workers), options.json)
+    return _run(Run(items, _tell, command, options.workers, options.minutes * 60), options.json)
 
 
 def _tell(outcome: Outcome) -> None:

@@ -7,6 +7,7 @@ machine an honest proxy may be late once, a broken one always is.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +27,6 @@ from chaos.upstream import Listener
 TRIES = 3
 #: An item is not tried again once it has taken so many seconds.
 PATIENCE = 20.0
-#: No item is begun once the run has taken so many.
-WHOLE = 540.0
 
 
 @frozen
@@ -54,6 +53,7 @@ class Run:
     One run of some items.
 
     :ivar tell: is given each outcome as it comes.
+    :ivar seconds: no item is begun once the run has taken so many.
     :ivar found: secrets that stood where they do not belong.
     """
 
@@ -61,6 +61,7 @@ class Run:
     tell: Callable[[Outcome], None]
     command: Sequence[str] = OURS
     workers: int = 1
+    seconds: float = math.inf
     outcomes: list[Outcome] = field(factory=list)
     found: list[Found] = field(factory=list)
     _certificates: Certificates = field(factory=Certificates)
@@ -79,8 +80,8 @@ class Run:
 
     def _in_time(self, item: Item, proxy: Proxy, listeners: list[Listener]) -> Outcome:
         """What came of *item*, which is not begun if the run has taken too long."""
-        if time.monotonic() - self._began > WHOLE:
-            return Outcome(item, "failed", f"not begun: the run has taken {WHOLE:g} s")
+        if time.monotonic() - self._began > self.seconds:
+            return Outcome(item, "failed", f"not begun: the run has taken {self.seconds:g} s")
         return self._tried(item, proxy, listeners)
 
     @contextmanager

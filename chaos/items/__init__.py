@@ -7,6 +7,7 @@ from __future__ import annotations
 from chaos.item import Item
 from chaos.items import (
     admin,
+    blocking,
     body,
     client,
     connection,
@@ -41,6 +42,7 @@ ITEMS: tuple[Item, ...] = (
     *manners.ITEMS,
     *uploads.ITEMS,
     *hostile.ITEMS,
+    *blocking.ITEMS,
     *smuggling.ITEMS,
     *leaks.ITEMS,
     *admin.ITEMS,

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import define, field
@@ -17,7 +16,7 @@ from attrs import define, field
 from chaos import client, secrets
 from chaos.client import Caller
 from chaos.heard import Answer
-from chaos.item import Backend, Item, Wrong
+from chaos.item import Item
 from chaos.scripts import WELL, completion, says, whole
 from chaos.stand import Stand, now
 
@@ -202,88 +201,6 @@ def _garbage(stand: Stand) -> None:
     attack.judged()
 
 
-@define(eq=False)
-class Pulse:
-    """Another client that asks for next to nothing all the time: how long it had to wait."""
-
-    stand: Stand
-    waits: list[float] = field(factory=list)
-    over: bool = False
-
-    def run(self) -> None:
-        """Until it is over."""
-        caller = self.stand.caller()
-        data = client.head(0, path="/livez", method="GET")
-        while not self.over:
-            caller.send(data)
-            answer = caller.answer()
-            if answer.status != 200:
-                raise Wrong(f"others are not served: {answer}")
-            self.waits.append(answer.seconds * 1000)
-            self.stand.wait(0.003)
-
-    def during(self, does: Callable[[], object]) -> float:
-        """The longest wait while *does* is done, in milliseconds."""
-        self.waits.clear()
-        does()
-        self.stand.wait(0.2)
-        return max(self.waits, default=0.0)
-
-
-def held_up(make: Callable[[str], bytes]) -> Callable[[Stand], None]:
-    """Figure 7a: the longest wait of others while a request is read, less what it is anyway."""
-
-    def check(stand: Stand) -> None:
-        pulse = Pulse(stand)
-        thread = threading.Thread(target=pulse.run, daemon=True)
-        thread.start()
-        body = make(stand.item.id)
-        quiet = pulse.during(lambda: stand.wait(1.0))
-        answers: list[Answer] = []
-        busy = pulse.during(lambda: answers.append(_posted(stand, body)))
-        pulse.over = True
-        thread.join(5)
-        stand.note(f"{len(body) / MIB:.1f} MiB, status {answers[0].status}: others waited "
-                   f"{busy:.0f} ms at most, else {quiet:.0f} ms")  # fmt: skip
-        stand.figure("7", float(answers[0].status >= 500))
-        stand.figure("7a", max(0.0, busy - quiet))
-
-    return check
-
-
-def _posted(stand: Stand, body: bytes) -> Answer:
-    caller = stand.caller()
-    caller.post(body, key=secrets.CLIENT)
-    return caller.answer()
-
-
-def _words(mib: int) -> Callable[[str], bytes]:
-    """An honest chat of so many MiB."""
-    turn = {"role": "user", "content": "Some words of a long talk. " * 40}
-    count = mib * MIB // len(json.dumps(turn))
-    return lambda model: client.chat(model, messages=[turn] * count)
-
-
-def _within(piece: bytes, mib: int, end: bytes = b"") -> Callable[[str], bytes]:
-    """A chat with so many MiB of *piece* in an extra value."""
-    count = mib * MIB // len(piece)
-    return lambda model: client.chat(model)[:-1] + b', "x": [' + piece * count + end
-
-
-#: Bodies that are slow to read, by what they are made of.
-SLOW: dict[str, tuple[str, Callable[[str], bytes]]] = {
-    "chat-1": ("a chat of 1 MiB", _words(1)),
-    "chat-30": ("a chat of 30 MiB", _words(30)),
-    "lists": ("30 MiB of empty lists", _within(b"[],", 30, b"0]}")),
-    "broken-lists": ("30 MiB of empty lists, and no end", _within(b"[],", 30)),
-    "brackets": ("8 MiB of opening brackets", _within(b"[", 8)),
-    "escapes": ("8 MiB of escapes in a string", _within(b"\\u0041", 8, b'"]}')),
-    "keys": ("8 MiB of the same key", _within(b'{"model":0},', 8, b"0]}")),
-    "numbers": ("8 MiB of digits", _within(b"9", 8, b"]}")),
-    "base64": ("30 MiB of one long word",
-               lambda model: client.chat(model, image="QUJD" * (30 * MIB // 4))),
-}  # fmt: skip
-
 ITEMS = (
     Item("input.bad-json", f"{VARIANTS} bodies with one thing wrong", "4xx or an answer, never 5xx",
          "lets an exception of a parser become a 500", _bad_json, (says(GOOD),), limit=60),
@@ -291,8 +208,4 @@ ITEMS = (
          "routes what nobody thought of into an exception", _odd_requests, (WELL,), limit=60),
     Item("input.garbage", "300 connections that send noise", "never 5xx, nothing hangs",
          "waits for the rest of what is no request", _garbage, limit=60),
-    *(Item(f"input.block-{name}", f"a request with {words}, while others ask for next to nothing",
-           "they wait at most 50 ms longer", "reads it in one go, while everybody waits",
-           held_up(make), (Backend(says(GOOD), unasked=True),), config={}, limit=60)
-      for name, (words, make) in SLOW.items()),
 )  # fmt: skip
