@@ -15,6 +15,7 @@ a fault is written down as it happens, one step after the other.  Nothing here i
   connections, and what they do
 - :mod:`chaos.client` and :mod:`chaos.heard`: the clients, and what they make of an answer
 - :mod:`chaos.proxy` and :mod:`chaos.setting`: the proxy's process and its configuration
+- :mod:`chaos.memory`: what the proxy takes of it
 - :mod:`chaos.reference`: a program that does nothing, to tell the machine's delays from ours
 - :mod:`chaos.stand`: what a check has in its hands
 - :mod:`chaos.secrets`: what is planted, and the search for it

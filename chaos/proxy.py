@@ -130,17 +130,21 @@ class Proxy:
         """What all of them take, in MiB."""
         return accounts.memory_kb(self.process.pid) / 1024
 
-    def forget_peak(self) -> float:
-        """From here on the peak counts anew; what all of them take now, in MiB."""
+    def forget_peaks(self) -> None:
+        """From here on the peaks count anew."""
         for pid in self.pids:
             with suppress(OSError):
                 Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
-        return sum(_status_kb(pid, "VmRSS:") for pid in self.pids) / 1024
 
     @property
-    def peak(self) -> float:
-        """The most that they took since, in MiB; each counts by itself."""
-        return sum(_status_kb(pid, "VmHWM:") for pid in self.pids) / 1024
+    def resident(self) -> dict[int, float]:
+        """What each of them takes now, in MiB."""
+        return {pid: _status_kb(pid, "VmRSS:") / 1024 for pid in self.pids}
+
+    @property
+    def peaks(self) -> dict[int, float]:
+        """The most that each of them took, in MiB."""
+        return {pid: _status_kb(pid, "VmHWM:") / 1024 for pid in self.pids}
 
     def records(self, pattern: str = "requests/*.log") -> list[Path]:
         """Files below its log directory."""

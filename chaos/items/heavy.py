@@ -9,10 +9,10 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable
 from functools import cache
 
 from chaos.item import Item
+from chaos.memory import memory
 from chaos.peer import Peer
 from chaos.scripts import (
     WELL,
@@ -36,17 +36,6 @@ MIB = 1 << 20
 BODY = whole(200, completion("m")).partition(b"\r\n\r\n")[2]
 EVENTS = b"".join([beginning("m"), *tokens("m"), *ending("m")])
 TOLD = {"stream_rescue": "off"}
-
-
-def memory(stand: Stand, does: Callable[[], None]) -> None:
-    """Figure 6: what the proxy's peak grows by, once it is warm."""
-    stand.call("GET", "/v1/models")
-    before = stand.proxy.forget_peak()
-    try:
-        does()
-    finally:
-        grown = stand.proxy.peak - before
-    stand.figure("6", max(0.0, grown))
 
 
 @cache
@@ -166,10 +155,10 @@ ITEMS = (
          "decompresses each read without a bound",
          lambda stand: memory(stand, lambda: served(stand, stand.ask(stream=True))),
          (bombed_stream, WELL), config={}),
-    Item("body.endless", "a body that never ends, as fast as it is read",
+    Item("body.endless", "a body that never ends, where max_response_bytes is 48 MiB",
          "the fallback answers; memory grows by at most the limit",
          "keeps all of it until there is no memory left", _served_lightly, (endless, WELL),
-         {"request_timeout": 20}, config={}, limit=60),
+         {"request_timeout": 20}, config={"limits": {"max_response_bytes": "48M"}}, limit=60),
     Item("body.63-mib", "a good answer just below max_response_bytes",
          "it is served; memory grows by at most 64 MiB more than it is large",
          "holds several copies of it", _served_lightly, (largest,), config={}, limit=60),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from chaos import client, secrets
 from chaos.client import Caller
 from chaos.item import Backend, Item
-from chaos.items.heavy import memory
+from chaos.memory import memory
 from chaos.peer import Ask, Peer
 from chaos.scripts import (
     TEXT,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from chaos import client, secrets
 from chaos.heard import Answer
 from chaos.item import Backend, Item
-from chaos.items.heavy import memory
+from chaos.memory import memory
 from chaos.scripts import WELL, chunked
 from chaos.stand import Stand, bounded, refused
 
