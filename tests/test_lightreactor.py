@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import sys
+import time
 import unittest
 from collections.abc import Iterator
 from importlib import import_module
@@ -76,6 +77,20 @@ def contracts() -> Iterator[tuple[str, type[SynchronousTestCase]]]:
             }
             mine: Any = type(name, (builder,), {"_reactors": [OURS], **others})
             yield from mine.makeTestCaseClasses().items()
+
+
+class TimeTests(SynchronousTestCase):
+    """What its time is."""
+
+    @unittest.skipUnless(hasattr(select, "epoll"), "there is no epoll")
+    def test_the_clock_is_set(self) -> None:
+        """What is due in a second is so by a clock that nobody sets."""
+        ours = import_module("yallmp.lightreactor").LightReactor()
+        self.addCleanup(ours.disconnectAll)
+        before = time.monotonic()
+        call = ours.callLater(1.0, lambda: None)
+        self.addCleanup(call.cancel)
+        self.assertTrue(before + 1.0 <= call.getTime() <= time.monotonic() + 1.0)
 
 
 if hasattr(select, "epoll"):

@@ -255,6 +255,16 @@ class OutcomeTests(MetricsCase):
         self.assertEqual(self.value("yallmp_backend_connections", state="busy"), 0)
         self.assertEqual(self.value("yallmp_client_connections"), 1)
 
+    def test_what_is_held(self) -> None:
+        """A body that waits for its answer is held, and nothing of it is left afterwards."""
+        self.serve(self.fake("m", silent))
+        waiting = self.ask(user="u" * 1000)
+        self.assertGreater(self.value("yallmp_buffered_bytes"), 1000)
+        waiting.leave()
+        self.net.pump()
+        self.assertEqual(self.value("yallmp_buffered_bytes"), 0)
+        self.assertEqual(self.value("yallmp_buffer_refusals_total"), 0)
+
 
 class TwistedClientTests(MetricsCase):
     """With Twisted's own client."""

@@ -18,6 +18,8 @@ from yallmp.core.breaker import State
 from yallmp.core.families import (
     BACKEND_CONNECTIONS,
     BREAKERS,
+    BUFFERED,
+    BUFFERS_REFUSED,
     BUILD,
     CLIENTS,
     CLIENTS_CAME,
@@ -74,7 +76,7 @@ class Backends:
 
 @frozen
 class Connections:
-    """Connections, of clients and to backends."""
+    """Connections, of clients and to backends, and what is held for them."""
 
     site: ProxySite
     wires: Wires
@@ -84,6 +86,8 @@ class Connections:
         yield CLIENTS, {(): [self.site.sweep.open]}
         yield CLIENTS_CAME, {(): [self.site.sweep.came]}
         yield CLIENTS_REFUSED, {(): [self.site.crowd.count]}
+        yield BUFFERED, {(): [self.site.account.held]}
+        yield BUFFERS_REFUSED, {(): [self.site.account.refused]}
         yield BACKEND_CONNECTIONS, {(k,): [n] for k, n in self.wires.connections().items()}
 
 

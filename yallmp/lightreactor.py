@@ -6,6 +6,7 @@ Twisted's epoll reactor with less done for each event.
 - What was written during an event or a timed call is sent when that is over, and epoll is
   asked only about sockets that did not take it (``yallmp.transports``).
 - A turn in which no timed call is due does not look for any.
+- Its time is the system's monotonic clock: one that somebody sets makes no call late or early.
 
 All else is Twisted's.  What replaces methods of it that are not documented is little, and
 Twisted's own tests of reactors are run against it (``tests/test_lightreactor.py``).
@@ -17,6 +18,7 @@ This module exists on Linux only: importing it elsewhere is an ``ImportError``.
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
 from twisted.internet import error, tcp
@@ -38,6 +40,9 @@ class LightReactor(EPollReactor):
 
     :ivar waiting: the transports that have something to send when the turn ends.
     """
+
+    #: Twisted's reactors tell the time of day.
+    seconds = staticmethod(time.monotonic)
 
     def __init__(self) -> None:
         self.waiting: list[Any] = []

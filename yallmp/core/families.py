@@ -139,6 +139,14 @@ CLIENTS_REFUSED = Family(
     Kind.COUNTER,
     "Connections of clients that there was no room for.",
 )
+BUFFERED = Family(
+    "yallmp_buffered_bytes",
+    Kind.GAUGE,
+    "Bodies, answers, held streams and what clients have not read yet.",
+)
+BUFFERS_REFUSED = Family(
+    "yallmp_buffer_refusals_total", Kind.COUNTER, "How often there was no room in memory."
+)
 BACKEND_CONNECTIONS = Family(
     "yallmp_backend_connections", Kind.GAUGE,
     "Connections to backends that are open; idle ones wait for their next request.", ("state",),
@@ -183,7 +191,7 @@ BUILD = Family(
 FAMILIES = (
     REQUESTS, DURATION, FIRST_TOKEN, TOKENS, CACHED_TOKENS, OVERHEAD, ATTEMPTS, ATTEMPT_TIMES,
     FALLBACKS, RETRIES, RESCUES, STREAMS, BREAKERS, IN_FLIGHT, QUEUED, QUEUE_WAITS, CLIENTS,
-    CLIENTS_CAME, CLIENTS_REFUSED, BACKEND_CONNECTIONS, RECORDS, RECORDS_LOST, LINES_LOST,
-    LAG, RELOADED, RELOADS_FAILED, WORKERS, WORKERS_TOLD, WORKERS_ENDED, BUILD,
+    CLIENTS_CAME, CLIENTS_REFUSED, BUFFERED, BUFFERS_REFUSED, BACKEND_CONNECTIONS, RECORDS,
+    RECORDS_LOST, LINES_LOST, LAG, RELOADED, RELOADS_FAILED, WORKERS, WORKERS_TOLD, WORKERS_ENDED, BUILD,
 )  # fmt: skip
 BY_NAME = {family.name: family for family in FAMILIES}
