@@ -8,9 +8,12 @@ import argparse
 import json
 import resource
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from chaos import report
 from chaos.broken import proof
@@ -52,8 +55,9 @@ def chosen(only: Sequence[str]) -> list[Item]:
     return [item for item in ITEMS if not only or item.id in only or item.group in only]
 
 
-def allow_descriptors() -> None:
-    """Allow this process, and the proxy, as many connections as the system does."""
+def prepare() -> None:
+    """SIGTERM ends what was started as well; there may be as many connections as the system has."""
+    signal.signal(signal.SIGTERM, _interrupted)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -63,8 +67,7 @@ def main(words: Sequence[str]) -> int:
     """Run what is wanted; whether all of it passed."""
     options = parser().parse_args(words)
     if options.what:
-        allow_descriptors()
-        return proof.main()
+        return guarded(proof.main)
     try:
         items = chosen(options.only)
     except ValueError as error:
@@ -74,7 +77,23 @@ def main(words: Sequence[str]) -> int:
         print(report.listed(items))
         return 0
     command = shlex.split(options.yallmp) if options.yallmp else OURS
-    return _run(Run(items, _tell, command, options.workers, options.minutes * 60), options.json)
+    run = Run(items, _tell, command, options.workers, options.minutes * 60)
+    return guarded(partial(_run, run, options.json))
+
+
+def guarded(does: Callable[[], int]) -> int:
+    """What *does* returns; on the way out of an interrupted one all that it started is ended."""
+    prepare()
+    try:
+        return does()
+    except KeyboardInterrupt:
+        return 130
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """Once is enough: what was started is ended on the way out."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _tell(outcome: Outcome) -> None:
@@ -82,7 +101,6 @@ def _tell(outcome: Outcome) -> None:
 
 
 def _run(run: Run, path: Path | None) -> int:
-    allow_descriptors()
     run.run()
     print("\n" + report.totals(run))
     if path is not None:

@@ -57,7 +57,7 @@ class Proxy:
         self.write(self.config)
         try:
             self.start()
-        except Wrong:
+        except BaseException:
             self.remove()
             raise
 

@@ -106,7 +106,7 @@ class Attack:
         """The answer to one of them."""
         for _ in range(2):
             if self._caller is None:
-                self._caller = self.stand.caller(10.0)
+                self._caller = self.stand.caller(30.0)
             answer = self._asked(self._caller, data)
             if answer.ended != "kept":
                 self._caller.close()
