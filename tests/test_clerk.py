@@ -5,6 +5,7 @@ The clerk: large bodies read in another process, whatever becomes of it, or of w
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import mul
@@ -67,6 +68,17 @@ class FrameTests(SynchronousTestCase):
         self.assertEqual(exactly(lambda size: next(pieces)[:size], 3), b"abc")
         with self.assertRaises(EOFError):
             exactly(lambda size: next(pieces), 1)
+
+
+class UnderstandTests(SynchronousTestCase):
+    """What comes back of a large body is small."""
+
+    def test_a_long_name(self) -> None:
+        """It would have to be read here once more; it is refused as any other of that length."""
+        body = b'{"model": "%b", "messages": [1]}' % (b"m" * 1_000_000)
+        understood = Understand(CHAT)(body)
+        self.assertIn("longer than 200 characters", str(understood.fault))
+        self.assertLess(len(pickle.dumps(understood)), 1000)
 
 
 class Pretended:

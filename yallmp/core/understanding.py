@@ -7,7 +7,7 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from yallmp.core.asked import Asked, Endpoint, understand, without_body
-from yallmp.core.catalog import MAX_NAME
+from yallmp.core.catalog import MAX_NAME, name_problem
 from yallmp.core.errors import InvalidJSON, RequestFault
 from yallmp.core.jsonbody import Document
 
@@ -50,6 +50,8 @@ class Understand:
             named = document.get("model")
             model = named[:MAX_NAME] if isinstance(named, str) else None
             asked = understand(self.endpoint, document)
+            if len(asked.model) > MAX_NAME:
+                raise RequestFault(f"The model's name {name_problem(asked.model)}.", param="model")
         except RequestFault as fault:
             return Understood(model, None, fault)
         except MemoryError:
