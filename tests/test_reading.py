@@ -123,7 +123,7 @@ class ReadElsewhereTests(ProxyCase):
         self.serve(self.fake("m"))
         got = self.ask(body())
         self.clerk.tasks[0][2].errback(NotRead("it burns"))
-        self.assertEqual(self.finish(got).status, 500)
+        self.assertEqual(self.finish(got).status, 413)
         (begin,) = self.events_told(Begin)
         self.assertEqual(begin.body, body())
 

@@ -16,7 +16,7 @@ from yallmp.core.access import Admitted, may_use
 from yallmp.core.asked import RESPONSES, Asked, Endpoint, understand
 from yallmp.core.call import Call
 from yallmp.core.catalog import MAX_NAME
-from yallmp.core.errors import ModelNotFound, NotFound, ProxyError, UnsupportedMedia
+from yallmp.core.errors import ModelNotFound, NotFound, TooLarge, UnsupportedMedia
 from yallmp.core.hops import HOPS, check_hops
 from yallmp.core.jsonbody import Document
 from yallmp.core.registry import Registry
@@ -66,7 +66,10 @@ class Reader:
             understood: Understood = await clerk.ask(Understand(self.endpoint), self.body)
         except NotRead as error:
             _log.error("the body of {id} could not be read: {why}", id=self.arrival.id, why=error)
-            raise ProxyError("The proxy could not read the body; its log says why.") from None
+            raise TooLarge(
+                "The body takes more time or memory to read than one may; send a smaller one, or"
+                " one that is nested less."
+            ) from None
         self.model = understood.model
         return self._call(admitted, understood.of(self.body))
 
