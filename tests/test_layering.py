@@ -47,6 +47,7 @@ LAYERS: list[list[str]] = [
         "core.inspector",
         "core.jsonbody",
         "core.lastword", "core.masked",
+        "core.openapi", "core.openapi_shapes",
         "core.problems", "core.recalled", "core.record", "core.recorded",
         "core.recordtext",
         "core.registration", "core.registry", "core.renewal", "core.replies", "core.requesthead",

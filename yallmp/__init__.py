@@ -141,6 +141,7 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.secretnames`, :mod:`yallmp.core.spellings` (of secrets),
   :mod:`yallmp.core.needles` (many texts looked for at once), :mod:`yallmp.core.escapes`
 - :mod:`yallmp.core.errors`: every error of ours, its status and its code
+- :mod:`yallmp.core.openapi` and :mod:`yallmp.core.openapi_shapes`: our own endpoints, described
 """
 
 __version__ = "0.1.0"

@@ -7,6 +7,7 @@ A Klein tree names the endpoints.  A request becomes a :class:`yallmp.core.call.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -39,6 +40,7 @@ from yallmp.core.errors import (
     ProxyError,
     error_body,
 )
+from yallmp.core.openapi import document
 from yallmp.core.registry import Registry
 from yallmp.core.replies import fault
 from yallmp.core.work import LARGE
@@ -49,6 +51,7 @@ from yallmp.interfaces import IClerk
 from yallmp.reading import Reader
 
 OWNED_BY = "yallmp"
+_DESCRIPTION = json.dumps(document()).encode()
 _log = Logger()
 
 
@@ -145,6 +148,11 @@ class API:
         draining = self.draining()
         status = "draining" if draining else "ok"
         send_json(request, {"status": status}, 503 if draining else 200)
+
+    @app.route("/openapi.json", methods=["GET"])
+    def description(self, request: ProxyRequest) -> None:
+        """What is served here, in OpenAPI; like health it tells nothing of this proxy."""
+        send_body(request, 200, _DESCRIPTION)
 
     @app.handle_errors(ProxyError)
     def refused(self, request: Any, failure: Failure) -> None:
