@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from yallmp.clerk import AT_ONCE, IDLE, LAST, PATIENCE, Clerk
+from yallmp.clerk import AT_ONCE, FOR_RECORDS, IDLE, LAST, PATIENCE, Clerk
 from yallmp.clerk_child import exactly, serve
 from yallmp.clerk_process import PIECE, NotRead
 from yallmp.core.asked import CHAT
@@ -320,6 +320,17 @@ class ClerkTests(SynchronousTestCase):
         self.failureResultOf(answer, NotRead)
         self.successResultOf(stopped)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_stopping_leaves_time_for_the_records(self) -> None:
+        """A process that hangs is killed before all of the time is over."""
+        self.clerk = Clerk(self.reactor, lambda: 2.0)
+        self.clerk.startService()
+        self.clerk.ask(len, b"abc").addErrback(lambda _: None)
+        stopped = self.stopping()
+        self.reactor.advance(2.0 - FOR_RECORDS)
+        self.assertEqual(self.process().signals, ["KILL"])
+        self.process().die()
+        self.successResultOf(stopped)
 
 
 class RealProcessTests(TestCase):

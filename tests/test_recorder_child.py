@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from yallmp import recorder_child
 from yallmp.core.frames import APPEND, BEGIN_LOG, CHECK_ERROR, CHECK_LOG, FINISH, LIMITS, encoded
 from yallmp.record_files import RecordFiles, make_directories
-from yallmp.recorder_child import Sweeper, Sweeping, Told, record
+from yallmp.recorder_child import DISTRUSTED, Sweeper, Sweeping, Told, WallClock, record
 
 NOW = 1_800_000_000.0
 STEM = "20261019_081502-3f9c2a7b10de_m"
@@ -147,6 +147,17 @@ class SweeperTests(Case):
         self.assertEqual(self.names("errors"), [])
         self.assertEqual(self.names(), sorted(f"{STEM}-{number}.log" for number in range(2, 9)))
 
+    def test_the_clock_has_just_been_set(self) -> None:
+        """Nothing is too old then, and no unfinished file goes; what is too much does."""
+        sweeper = Sweeper(self.directory, self.files.parts, 3600.0, 250)
+        self.add(STEM + ".log.part", age=1)
+        for number in (2, 3, 4):
+            self.add(f"{STEM}-{number}.log", age=number)
+        sweeper.sweep(NOW + 1e9, is_trusted=False)
+        self.assertEqual(self.names(), [STEM + "-2.log", STEM + ".log.part"])
+        sweeper.sweep(NOW + 1e9)
+        self.assertEqual(self.names(), [])
+
     def test_not_over_the_size(self) -> None:
         """At the size exactly, nothing goes."""
         self.add(STEM + ".log")
@@ -208,6 +219,42 @@ class SweeperTests(Case):
             self.patch(recorder_child, "say", lambda line: None)
             recorder_child.main(self.directory, "1", "1", sweeps_for)
             self.assertEqual(len(starts), started)
+
+
+class WallClockTests(SynchronousTestCase):
+    """Whether the time of day is to be trusted."""
+
+    def setUp(self) -> None:
+        self.wall, self.steady = NOW, 50.0
+        self.clock = WallClock(lambda: self.wall, lambda: self.steady)
+
+    def after(self, seconds: float, set_by: float = 0.0) -> bool:
+        """Whether it is trusted some time later."""
+        self.steady += seconds
+        self.wall += seconds + set_by
+        now, is_trusted = self.clock.read()
+        self.assertEqual(now, self.wall)
+        return is_trusted
+
+    def test_it_goes_on(self) -> None:
+        """From the beginning, however long, and with the corrections of every day."""
+        self.assertTrue(self.after(0))
+        self.assertTrue(self.after(60, 1.5))
+        self.assertTrue(self.after(10**6, -30))
+
+    def test_it_jumps(self) -> None:
+        """By years in either direction: an hour later it is believed."""
+        for jump in (3e8, -3e8):
+            self.assertFalse(self.after(60, jump))
+            self.assertFalse(self.after(DISTRUSTED - 1))
+            self.assertTrue(self.after(1))
+
+    def test_it_jumps_and_is_put_right(self) -> None:
+        """The hour begins with the last jump."""
+        self.assertFalse(self.after(60, 3e8))
+        self.assertFalse(self.after(600, -3e8))
+        self.assertFalse(self.after(DISTRUSTED - 1))
+        self.assertTrue(self.after(1))
 
 
 class ProcessTests(SynchronousTestCase):

@@ -40,7 +40,7 @@ if __name__ == "__main__":
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from yallmp.core.frames import LIMITS, Decoder
-from yallmp.core.retention import Found, is_expired, is_record, may_be_open, oldest
+from yallmp.core.retention import PART, Found, is_expired, is_record, may_be_open, oldest
 from yallmp.record_files import KINDS, RecordFiles
 
 try:
@@ -48,9 +48,40 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+#: A clock that differs by so many seconds from what it should be was set; and for so long after
+#: that nothing is deleted because of its age.
+_SET, DISTRUSTED = 600.0, 3600.0
 #: Of the pipe and of one read: what can wait here while a disk takes its time.
 PIPE_BYTES = 1024 * 1024
 SWEEP_EVERY = 60.0
+
+
+class WallClock:
+    """
+    The time of day, and whether somebody has just set it.
+
+    A clock that jumps ahead by years would make every record too old.  Mostly that is put
+    right soon; so for an hour after a jump, in either direction, age is no reason.
+
+    :param wall: the system's clock.
+    :param steady: one that nobody sets.
+    """
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall = wall
+        self._steady = steady
+        self._offset = wall() - steady()
+        self._trusted_from = steady()
+
+    def read(self) -> tuple[float, bool]:
+        """The time, and whether it is to be trusted."""
+        now, steady = self._wall(), self._steady()
+        if abs(now - steady - self._offset) > _SET:
+            self._trusted_from = steady + DISTRUSTED
+        self._offset = now - steady
+        return now, steady >= self._trusted_from
 
 
 class Sweeper:
@@ -69,6 +100,7 @@ class Sweeper:
         self, directory: str, parts: Collection[str], max_age: float, max_total: int
     ) -> None:
         self.total = 0
+        self._is_trusted = True
         self._folders = [os.path.join(directory, folder) for folder, _ in KINDS.values()]
         self._parts = parts
         self.limit(max_age, max_total)
@@ -82,14 +114,18 @@ class Sweeper:
         """The bytes that may be written before it has to sweep again."""
         return max(self._max_total - self.total, self._max_total // 32)
 
-    def sweep(self, now: float) -> None:
-        """Delete what is too old, and then what is too much."""
+    def sweep(self, now: float, is_trusted: bool = True) -> None:
+        """Delete what is too old, and then what is too much; if *now* may be wrong, the latter."""
         self.total = 0
+        self._is_trusted = is_trusted
         for found in self._all():
-            if not (is_expired(found, now, self._max_age) and self._delete(found, now)):
+            if not (self._is_too_old(found, now) and self._delete(found, now)):
                 self.total += found[1]
         if self.total > self._max_total:
             self._shrink(now)
+
+    def _is_too_old(self, found: Found, now: float) -> bool:
+        return self._is_trusted and is_expired(found, now, self._max_age)
 
     def _shrink(self, now: float) -> None:
         """Delete the oldest until there is some room."""
@@ -107,6 +143,8 @@ class Sweeper:
 
     def _may_go(self, found: Found, now: float) -> bool:
         """Whether nobody is writing it."""
+        if found[2].endswith(PART) and not self._is_trusted:
+            return False
         return found[2] not in self._parts and not may_be_open(found, now)
 
     def _delete(self, found: Found, now: float) -> bool:
@@ -149,8 +187,9 @@ class Sweeping(threading.Thread):
 
     def run(self) -> None:
         """Sweep for ever; the end of the process ends it."""
+        clock = WallClock()
         while True:
-            self._sweeper.sweep(time.time())
+            self._sweeper.sweep(*clock.read())
             self._due.wait(SWEEP_EVERY)
             self._due.clear()
 

@@ -6,7 +6,8 @@ written, and a file that was copied back from a backup is not deleted in the sam
 because of an old date in its name.  The system's clock may jump, so a date is believed
 only so far.  A file from the future is never too old.  One from more than a day ahead
 was dated by a clock that was wrong; since its age is unknown, it is the first to go when
-room is needed, or else files of a wrong year would outlive every fresh one.
+room is needed, or else files of a wrong year would outlive every fresh one.  (That a clock
+has just jumped is seen by whoever sweeps; nothing is too old then.)
 
 Only names that we give are records; whatever else lies in the directories is not ours.
 An unfinished file (``.part``) that nobody writes any more is a record like others.  It
