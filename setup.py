@@ -41,6 +41,7 @@ NEEDS = [
     "PyYAML >= 6.0",
     "attrs >= 23.2",
     "certifi >= 2024.7.4",
+    "cryptography >= 43.0.1",
     "httptools >= 0.6.1",
     "hyperlink >= 21.0",
     "msgspec >= 0.19",
