@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,11 @@ from chaos.item import Wrong
 from chaos.proxy import CHECKOUT, PATIENCE
 
 #: Puts the socket in its place, says whose it is, and becomes the proxy.
-_BECOME = 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_FDNAMES=http LISTEN_PID=$$ exec "$@"'
+_BECOME = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update("
+    "LISTEN_FDS='1', LISTEN_FDNAMES='http', LISTEN_PID=str(os.getpid())); "
+    "os.execvp(sys.argv[2], sys.argv[2:])"
+)
 
 
 @define(eq=False)
@@ -68,7 +73,15 @@ class Activated:
         :raises Wrong: it does not say that it serves.
         """
         number = self._socket.fileno()
-        words = ["sh", "-c", _BECOME, str(number), *self.command, "-c", self._path("config.yaml")]
+        words = [
+            sys.executable,
+            "-c",
+            _BECOME,
+            str(number),
+            *self.command,
+            "-c",
+            self._path("config.yaml"),
+        ]
         path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
         environ = {**os.environ, "PYTHONPATH": path, "NOTIFY_SOCKET": self._path("notify")}
         with open(self._path("output.log"), "ab") as output:

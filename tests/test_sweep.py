@@ -97,6 +97,25 @@ class SweepTests(SweepCase):
         self.wait(INTERVAL + 0.25)
         self.assertEqual([wire.disconnecting for wire in wires], [True, True])
 
+    def test_closed_for_good(self) -> None:
+        """Idle ones at once; one that has just come has a second for the request on its way."""
+        (used, before), (old, since), (new, now) = (self.connect() for _ in range(3))
+        used.dataReceived(ASK)
+        self.root.answer()
+        old.born -= 2 * INTERVAL
+        self.site.sweep.close_idle()
+        self.assertEqual([w.disconnecting for w in (before, since, now)], [True, True, False])
+        new.dataReceived(ASK)
+        self.root.answer()
+        self.assertIn(b"200", now.value())
+
+    def test_closed_for_good_though_nothing_comes(self) -> None:
+        """After that second it is closed as well."""
+        _, wire = self.connect()
+        self.site.sweep.close_idle()
+        self.wait(2 * INTERVAL)
+        self.assertTrue(wire.disconnecting)
+
     def test_a_client_that_does_not_go(self) -> None:
         """It is cut some seconds after that."""
         _, wire = self.connect()

@@ -79,9 +79,17 @@ class Sweep:
                 each.persistent = False
 
     def close_idle(self) -> None:
-        """Close the connections on which nothing is under way."""
+        """
+        Close the connections on which nothing is under way.
+
+        On one that was just accepted the first request may be on its way: it has a second to come.
+        """
+        now = self.clock.seconds()
         for each in [each for each in self._open if each.is_idle]:
-            each.loseConnection()
+            if each.was_asked or each.born + INTERVAL < now:
+                each.loseConnection()
+            else:
+                each.idle_due = each.born + INTERVAL
 
     def gone(self) -> Deferred[None]:
         """Fires when there is no connection any more."""
@@ -131,6 +139,7 @@ class SweptChannel(HTTPChannel):
 
     :ivar limits: those in force for it.
     :ivar wire: the transport of its socket, below TLS.
+    :ivar born: when it was accepted, on the clock's time.
     :ivar unread: what its client has not read, as of the last look; bytes.
     :ivar idle_due: when it is closed if nothing comes, on the clock's time.
     :ivar whole_due: when the head or the body that is coming must be whole, or be asked after.
@@ -139,11 +148,13 @@ class SweptChannel(HTTPChannel):
     site: Any
     limits: Limits = Limits()
     wire: Any = NoWire()
+    born = 0.0
     unread = 0
     idle_due = math.inf
     whole_due = math.inf
 
     persistent: Any
+    _savedTimeOut: Any  # noqa: N815 - Twisted's, set with the first request
 
     def limit(self, limits: Limits) -> None:
         """Put *limits* in force."""
@@ -154,11 +165,17 @@ class SweptChannel(HTTPChannel):
         """Whether neither a request is under way nor the beginning of one is there."""
         return not (self.requests or self._buffer)
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether there ever was a request."""
+        return self._savedTimeOut is not None
+
     def checkPersistence(self, request: Any, version: bytes) -> bool:  # noqa: N802
         """Whether another request may follow; none while the process is about to stop."""
         return bool(super().checkPersistence(request, version)) and not self.site.sweep.draining
 
     def connectionMade(self) -> None:
+        self.born = self.site.reactor.seconds()
         self.site.sweep.add(self)
         super().connectionMade()
 
