@@ -51,8 +51,10 @@ NEEDS = [
     "zope.interface >= 6.0",
 ]
 TEST = ["hypothesis >= 6.100", "openai >= 2.0"]
+SOAK = ["matplotlib >= 3.8"]
 DEV = [
     *TEST,
+    *SOAK,
     "build >= 1.2",
     "coverage[toml] >= 7.6",
     "mypy >= 1.15",
@@ -94,7 +96,7 @@ setup(
     packages=[*find_packages(include=["yallmp", "yallmp.*"]), "twisted.plugins"],
     package_data={"yallmp": ["py.typed"]},
     install_requires=NEEDS,
-    extras_require={"test": TEST, "dev": DEV},
+    extras_require={"test": TEST, "soak": SOAK, "dev": DEV},
     entry_points={"console_scripts": ["yallmp = yallmp.__main__:main"]},
     zip_safe=False,
 )

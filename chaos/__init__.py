@@ -21,5 +21,6 @@ a fault is written down as it happens, one step after the other.  Nothing here i
 - :mod:`chaos.secrets`: what is planted, and the search for it
 - :mod:`chaos.run`, :mod:`chaos.report` and :mod:`chaos.command`: running and telling
 - :mod:`chaos.items`: the catalogue
+- :mod:`chaos.soak`: all of it at once and for long, a package with a map of its own
 - :mod:`chaos.broken`: proxies with one thing broken, which the catalogue must find
 """

@@ -21,6 +21,7 @@ from chaos.item import Item
 from chaos.items import ITEMS
 from chaos.proxy import OURS
 from chaos.run import Outcome, Run
+from chaos.soak import command as soak
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
         "machine lacks what some need. See chaos/README.md.",
     )
     add = made.add_argument
-    add("what", nargs="?", choices=["broken"], help="see that broken proxies fail the catalogue")
+    add("what", nargs="?", choices=["broken", "soak"],
+        help="broken: proxies that must fail the catalogue; soak: faults for long")  # fmt: skip
     add("--list", action="store_true", help="print the catalogue, and how a broken proxy fails it")
     add("--only", action="append", default=[], metavar="GROUP|ITEM", help="some of it; repeatable")
     add("--workers", type=int, default=1, metavar="N", help="how many workers serve (default: 1)")
@@ -65,6 +67,9 @@ def prepare() -> None:
 
 def main(words: Sequence[str]) -> int:
     """Run what is wanted; whether all of it passed."""
+    if words[:1] == ["soak"]:
+        allow_descriptors()
+        return soak.main(words[1:])
     options = parser().parse_args(words)
     if options.what:
         return guarded(proof.main)

@@ -146,6 +146,7 @@ class Life(ProcessProtocol):
         """Let it end."""
         self.leaving = True
         self.transport.closeStdin()
+        self.transport.unregisterProducer()  # while there is one, the pipe stays open
 
     def kill(self) -> None:
         """End it."""

@@ -25,6 +25,7 @@ from yallmp.core.families import (
     CLIENTS_CAME,
     CLIENTS_REFUSED,
     IN_FLIGHT,
+    TIMERS,
     Family,
 )
 from yallmp.core.readings import Instruments, Labels, Value
@@ -46,7 +47,11 @@ def observe(
     clock: IReactorTime,
 ) -> None:
     """Have *instruments* read the parts of a proxy."""
-    for each in (Backends(registry, clock), slots, Connections(site, wires), Build(registry)):
+    parts = (
+        Backends(registry, clock), slots, Connections(site, wires), Timers(clock),
+        Build(registry),
+    )  # fmt: skip
+    for each in parts:
         instruments.add(each.read)
 
 
@@ -89,6 +94,17 @@ class Connections:
         yield BUFFERED, {(): [self.site.account.held]}
         yield BUFFERS_REFUSED, {(): [self.site.account.refused]}
         yield BACKEND_CONNECTIONS, {(k,): [n] for k, n in self.wires.connections().items()}
+
+
+@frozen
+class Timers:
+    """The timers that are set, of which a few are left when there are no requests."""
+
+    clock: IReactorTime
+
+    def read(self) -> Told:
+        """See :data:`yallmp.core.readings.Source`."""
+        yield TIMERS, {(): [len(self.clock.getDelayedCalls())]}
 
 
 @frozen

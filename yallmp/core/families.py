@@ -151,6 +151,7 @@ BACKEND_CONNECTIONS = Family(
     "yallmp_backend_connections", Kind.GAUGE,
     "Connections to backends that are open; idle ones wait for their next request.", ("state",),
 )  # fmt: skip
+TIMERS = Family("yallmp_reactor_timers", Kind.GAUGE, "Timers that are set, for whatever purpose.")
 RECORDS = Family(
     "yallmp_records_total", Kind.COUNTER, "Records that were handed over to be written.", ("kind",)
 )
@@ -192,7 +193,7 @@ FAMILIES = (
     REQUESTS, DURATION, FIRST_TOKEN, TOKENS, CACHED_TOKENS, OVERHEAD, ATTEMPTS, ATTEMPT_TIMES,
     FALLBACKS, RETRIES, RESCUES, STREAMS, BREAKERS, IN_FLIGHT, QUEUED, QUEUE_WAITS, CLIENTS,
     CLIENTS_CAME, CLIENTS_REFUSED, BUFFERED, BUFFERS_REFUSED, BACKEND_CONNECTIONS, RECORDS,
-    RECORDS_LOST, LINES_LOST, LAG, RELOADED, RELOADS_FAILED, WORKERS, WORKERS_TOLD, WORKERS_ENDED,
-    BUILD,
+    RECORDS_LOST, LINES_LOST, LAG, TIMERS, RELOADED, RELOADS_FAILED, WORKERS, WORKERS_TOLD,
+    WORKERS_ENDED, BUILD,
 )  # fmt: skip
 BY_NAME = {family.name: family for family in FAMILIES}
