@@ -68,7 +68,7 @@ def prepare() -> None:
 def main(words: Sequence[str]) -> int:
     """Run what is wanted; whether all of it passed."""
     if words[:1] == ["soak"]:
-        allow_descriptors()
+        prepare()
         return soak.main(words[1:])
     options = parser().parse_args(words)
     if options.what:

@@ -87,7 +87,7 @@ class Pretended:
     def __init__(self, protocol: ProcessProtocol) -> None:
         self.protocol = protocol
         self.taken = b""
-        self.closed = self.dead = False
+        self.closing = self.dead = False
         self.signals: list[str] = []
         self.producer: Any = None
 
@@ -107,9 +107,18 @@ class Pretended:
             before = self.taken
             self.producer.resumeProducing()
 
+    def unregisterProducer(self) -> None:
+        """See IConsumer."""
+        self.producer = None
+
     def closeStdin(self) -> None:  # noqa: N802
-        """Its input ends."""
-        self.closed = True
+        """Its input ends as soon as nobody produces it any more."""
+        self.closing = True
+
+    @property
+    def closed(self) -> bool:
+        """Whether its input has ended: a producer keeps Twisted's pipe open."""
+        return self.closing and self.producer is None
 
     def signalProcess(self, name: str) -> None:  # noqa: N802
         """It is sent a signal."""
