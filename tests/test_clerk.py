@@ -24,7 +24,7 @@ from zope.interface.verify import verifyObject
 
 from yallmp.clerk import AT_ONCE, FOR_RECORDS, IDLE, LAST, PATIENCE, Clerk
 from yallmp.clerk_child import exactly, serve
-from yallmp.clerk_process import PIECE, NotRead
+from yallmp.clerk_process import PIECE, NotRead, Task
 from yallmp.core.asked import CHAT
 from yallmp.core.errors import InvalidJSON
 from yallmp.core.understanding import Understand, Understood
@@ -224,6 +224,16 @@ class ClerkTests(SynchronousTestCase):
         self.process().work()
         self.assertEqual(self.successResultOf(last), 3)
 
+    def test_a_body_that_nobody_waits_for(self) -> None:
+        """It is let go of at once, though there is other work before it."""
+        task = Task(len, b"abc")
+        begun = task.pieces()
+        sent = next(begun)
+        task.answer.cancel()
+        self.failureResultOf(task.answer, CancelledError)
+        self.assertEqual(task.body, b"")
+        self.assertEqual([sent, *begun], [packed(len, b"abc"), b"abc"])  # whole, if it was begun
+
     def test_a_process_that_dies_is_followed_by_another(self) -> None:
         """What it had not answered is done there."""
         answers = [self.clerk.ask(len, b"x" * n) for n in (1, 2)]
@@ -271,6 +281,21 @@ class ClerkTests(SynchronousTestCase):
         self.assertEqual(self.process().signals, ["KILL"])
         self.process().die()
         self.failureResultOf(answer, NotRead)
+
+    def test_work_that_takes_too_long_while_others_ask(self) -> None:
+        """What comes meanwhile gives it no more time."""
+        stuck = self.clerk.ask(len, b"abc")
+        self.process().start()
+        self.process().drain()
+        for _ in range(4):
+            self.reactor.advance(PATIENCE / 4)
+            last = self.clerk.ask(len, b"x")
+        self.assertEqual(self.process().signals, ["KILL"])
+        self.process().die()
+        self.failureResultOf(stuck, NotRead)
+        self.process().start()
+        self.process().work()
+        self.assertEqual(self.successResultOf(last), 1)
 
     def test_without_work_it_is_dismissed(self) -> None:
         """After a minute; what comes before it is gone goes to another one."""

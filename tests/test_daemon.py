@@ -373,6 +373,21 @@ class StopTests(DaemonCase):
         self.successResultOf(stopped)
         self.assertEqual(len(self.fakes["m"].left), 1)
 
+    def test_requests_that_do_not_come_whole(self) -> None:
+        """They have their time to; then they are told, and stand in the log as refused."""
+        self.start(self.fake("m"), drain_timeout=5.0)
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        halves = [self.raw(head + more) for more in (b"", b"Content-Length: 9\r\n\r\n{")]
+        self.net.pass_time(2.0)
+        self.stop()
+        self.net.pass_time(4.9)
+        self.assertEqual([half.data for half in halves], [b"", b""])
+        self.net.pass_time(0.2)
+        for half in halves:
+            self.assertTrue(half.data.startswith(b"HTTP/1.1 503 "))
+            self.assertIn(b"proxy_shutdown", half.data)
+        self.assertEqual(self.outcomes, ["rejected", "rejected"])
+
     def test_a_request_that_is_between_two_attempts(self) -> None:
         """A pause before the next attempt ends as well."""
         self.start(self.backend("dead", "http://10.9.9.9/v1", model_name="m"), drain_timeout=0.0)

@@ -84,6 +84,17 @@ class TimeTests(UnreadCase):
         self.wait(WRITE_TIMEOUT + 2 * INTERVAL)
         self.assertTrue(wire.aborted)
 
+    def test_what_a_full_socket_took_nothing_of(self) -> None:
+        """It waits before the buffer, and the connection is cut off all the same."""
+        channel, wire = self.connect()
+        channel.dataReceived(ASK[:-2] + b"Connection: close\r\n\r\n")
+        wire._tempDataLen = 7
+        self.root.answer()
+        self.wait(2 * INTERVAL)
+        self.assertEqual(self.held, 7)
+        self.wait(WRITE_TIMEOUT)
+        self.assertTrue(wire.aborted)
+
     def test_memory_is_short(self) -> None:
         """Then it goes soon, and one that reads stays."""
         self.limits = Limits(max_buffered_bytes=MIB)

@@ -86,14 +86,20 @@ class Clerk(Service):
 
     def ask(self, work: Work[_Answer], body: bytes) -> Deferred[_Answer]:
         """See :class:`yallmp.interfaces.IClerk`."""
-        task = Task(work, body)
+        task, busy = Task(work, body), self._is_busy
         self._waiting.append(task)
         if self._life is None:
             self._start()
         else:
             self._life.offer()
-        self._watch()
+        if not busy:
+            self._watch()
         return task.answer
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether there is a process that has work, or will have."""
+        return self._life is not None and bool(self._life.sent or self._waiting)
 
     def next(self) -> Task | None:
         """The next task for the process."""
@@ -153,8 +159,7 @@ class Clerk(Service):
             return
         self._cancel_timer()
         if self._life is not None:
-            busy = self._life.sent or self._waiting
-            patience, what = (PATIENCE, self._late) if busy else (IDLE, self._dismiss)
+            patience, what = (PATIENCE, self._late) if self._is_busy else (IDLE, self._dismiss)
             self._timer = self._reactor.callLater(patience, what)
 
     def _cancel_timer(self) -> None:

@@ -42,13 +42,15 @@ class Task:
         self.answer = Deferred(self._drop)
 
     def _drop(self, _: object) -> None:
-        self.dropped = True
+        """Nobody waits any more; the body is kept no longer than it is being sent."""
+        self.dropped, self.body = True, b""
 
     def pieces(self) -> Iterator[bytes]:
         """All of it, as it is sent."""
-        yield packed(self.work, self.body)
-        for at in range(0, len(self.body), PIECE):
-            yield self.body[at : at + PIECE]
+        body = self.body
+        yield packed(self.work, body)
+        for at in range(0, len(body), PIECE):
+            yield body[at : at + PIECE]
 
     def end(self, answer: Any) -> None:
         """There is an answer."""

@@ -194,6 +194,7 @@ class Daemon(LoggedService):
         self._draining.end = self._reactor.seconds() + patience + AFTER_DRAIN
         await self._idle_within(patience)
         self._forwarding.shut_down()
+        self._site.sweep.shut_down()
         await self._idle_within(LAST_ANSWERS)
 
     async def _idle_within(self, seconds: float) -> None:

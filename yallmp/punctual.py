@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 
 from yallmp.core.errors import RequestTimeout
+from yallmp.core.replies import fault
 from yallmp.refusing import RefusingChannel
 
 
@@ -55,6 +56,10 @@ class PunctualChannel(RefusingChannel):
         self.whole_due = self._body_began + limits.body_timeout + earned
         if self.whole_due <= self.site.reactor.seconds():
             self._refuse_body()
+
+    def shut_down(self) -> None:
+        """What is coming is refused: the process ends."""
+        self.refuse(fault("proxy_shutdown", "", 503))
 
     def timeoutConnection(self) -> None:
         """Nothing came for a long time; whoever has sent half a body is told so."""

@@ -91,6 +91,11 @@ class Sweep:
             else:
                 each.idle_due = each.born + INTERVAL
 
+    def shut_down(self) -> None:
+        """Refuse the requests that have not come whole: nobody will serve them any more."""
+        for each in [each for each in self._open if each.whole_due != math.inf]:
+            each.shut_down()
+
     def gone(self) -> Deferred[None]:
         """Fires when there is no connection any more."""
         gone: Deferred[None] = Deferred()
@@ -113,7 +118,7 @@ class Sweep:
         self._wait()
         self._renew(self.limits())
         now = self.clock.seconds()
-        for each in [each for each in self._open if each.wire.dataBuffer or each.unread]:
+        for each in [each for each in self._open if each.unread or each.wire_waits]:
             each.look(now)
         for each in [each for each in self._open if each.idle_due <= now or each.whole_due <= now]:
             each.overdue()
@@ -212,6 +217,15 @@ class SweptChannel(HTTPChannel):
 
     def look(self, now: float) -> None:
         """See what its client has read."""
+
+    @property
+    def wire_waits(self) -> bool:
+        """Whether its socket has not taken all; a part of that may not have been tried yet."""
+        return bool(self.wire.dataBuffer or self.wire._tempDataLen)
+
+    def shut_down(self) -> None:
+        """What is coming is not waited for: the process ends."""
+        self.loseConnection()
 
     def too_slow(self) -> None:
         """What is coming should be whole by now."""
