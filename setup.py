@@ -52,6 +52,14 @@ NEEDS = [
 ]
 TEST = ["hypothesis >= 6.100", "openai >= 2.0"]
 SOAK = ["matplotlib >= 3.8"]
+FUZZ = [
+    # Wheels for Linux, and not for every Python; without it the fuzzing of parsers is absent.
+    (
+        'atheris >= 3.0; sys_platform == "linux" and python_version >= "3.11" and'
+        ' python_version < "3.14"'
+    ),
+    "schemathesis >= 4.0",
+]
 DEV = [
     *TEST,
     *SOAK,
@@ -96,7 +104,7 @@ setup(
     packages=[*find_packages(include=["yallmp", "yallmp.*"]), "twisted.plugins"],
     package_data={"yallmp": ["py.typed"]},
     install_requires=NEEDS,
-    extras_require={"test": TEST, "soak": SOAK, "dev": DEV},
+    extras_require={"test": TEST, "soak": SOAK, "fuzz": FUZZ, "dev": DEV},
     entry_points={"console_scripts": ["yallmp = yallmp.__main__:main"]},
     zip_safe=False,
 )

@@ -503,6 +503,12 @@ class EnvironmentTests(SynchronousTestCase):
         self.assertIsNone(config.backends[0].api_key)
         self.assertIn("api_key: is empty and counts as not set", notices(config)[0])
 
+    def test_half_a_reference(self) -> None:
+        """A key that begins a reference and does not end it is a mistake that is told."""
+        for key in ("${", "${A", "${1}"):
+            (problem,) = problems(entry(BASE + f"api_key: '{key}'\n"))
+            self.assertIn("api_key: ", problem)
+
 
 class FileTests(SynchronousTestCase):
     """Keys and certificates in files."""

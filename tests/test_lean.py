@@ -138,6 +138,14 @@ class ParserTests(SynchronousTestCase):
         ):  # fmt: skip
             self.assertRaises(NotHTTP, read, bad)
 
+    def test_another_protocol_behind_an_answer(self) -> None:
+        """The answer is whole, in whichever read the rest comes; nothing follows on the wire."""
+        switching = b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+        good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"
+        for reads in ((good + switching,), (good, switching)):
+            parser, body = read(*reads)
+            self.assertEqual((body, parser.complete, parser.extra), (b"ab", True, True))
+
     def test_a_head_without_end(self) -> None:
         """So much of it is read."""
         line = b"X: " + b"y" * 1000 + b"\r\n"

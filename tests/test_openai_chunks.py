@@ -225,6 +225,12 @@ class SameTests(SynchronousTestCase):
         for end in (b"\r\n", b"\r"):
             self.assert_same([said("a") + said("b").replace(b"\n", end)])
 
+    def test_a_line_end_that_waits(self) -> None:
+        """A CR ends a line also where the rest of its event comes in another read."""
+        event = b'data: {"choices":[{"index":0,\r"delta":{"content":"a"}}]}\n\n'
+        for place in range(len(event)):
+            self.assert_same([event[:place], event[place:]])
+
     def test_before_the_commit(self) -> None:
         """What is held is looked at closely, and so is what is over."""
         made = gate()

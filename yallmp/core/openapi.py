@@ -185,7 +185,7 @@ def _told() -> dict[str, Any]:
 def _passed(endpoint: Endpoint) -> dict[str, Any]:
     content = _json(named(_PROMISED[endpoint.promises]))
     if endpoint.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": {}}
     return {"description": "The backend's answer.", "headers": _told(), "content": content}
 
 

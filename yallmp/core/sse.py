@@ -95,7 +95,7 @@ class Parser:
         feeds *data*.  ``None`` also where other line ends may complete an event, or where too
         much would be pending.
         """
-        if b"\r" in data:
+        if b"\r" in data or b"\r" in self._pending:
             return None
         if data.endswith(b"}\n\n") and not self._pending:
             return plain(data)

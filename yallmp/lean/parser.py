@@ -87,7 +87,7 @@ class AnswerParser:
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            raise NotHTTP("another protocol, which nobody asked for") from None
+            self._refuse(HttpParserError("another protocol, which nobody asked for"))
         except HttpParserError as error:
             self._refuse(error)
         if awaited and self.head:

@@ -13,7 +13,7 @@ from yallmp.core import proxies
 from yallmp.core.backend import Backend, Patience, Tls
 from yallmp.core.config import destination
 from yallmp.core.config.destination import Destination
-from yallmp.core.config.environment import whole_reference
+from yallmp.core.config.environment import Unexpandable, whole_reference
 from yallmp.core.config.kinds import name as checked_name
 from yallmp.core.config.reading import Reading
 from yallmp.core.config.schema import API_TYPES, ENTRY, PARAMS
@@ -98,7 +98,10 @@ def _unset_key(reading: Reading, params: Node | None) -> str | None:
     key = params.get("api_key") if isinstance(params, Map) else None
     if reading.environ is None or not isinstance(key, Scalar) or not isinstance(key.value, str):
         return None
-    reference = whole_reference(key.value)
+    try:
+        reference = whole_reference(key.value)
+    except Unexpandable:  # told where the key is read
+        return None
     if reference is None or reference.default is not None or reading.environ.get(reference.name):
         return None
     return reference.name

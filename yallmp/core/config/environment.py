@@ -52,7 +52,11 @@ class Reference:
 
 
 def whole_reference(text: str) -> Reference | None:
-    """The variable that *text* is, if it is one and nothing else."""
+    """
+    The variable that *text* is, if it is one and nothing else.
+
+    :raises Unexpandable: it is a dollar sign and something that is no variable.
+    """
     litellm = _LITELLM.fullmatch(text)
     if litellm:
         return Reference(litellm[1])
