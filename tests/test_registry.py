@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -259,10 +260,20 @@ class RegistrationTests(SynchronousTestCase):
         kept = Registration((backend("c", registered=True, weight=9),), ("z",))
         other = Registration((backend("d", registered=True),))
         named = Registration((backend("a", registered=True),))
-        self.registry.replace(config("a"), (kept, other, named))
+        self.registry.replace(evolve(config("a"), persist="/k"), (kept, other, named))
         self.assertEqual(self.registry.catalog.fallbacks("c"), ("a",))
         names = {each.model_name for each in self.registry.registrations}
         self.assertEqual(names, {"c", "d"})
+
+    def test_a_model_that_was_removed_stays_away(self) -> None:
+        """A reload that had read the file of kept models before a removal does not undo it."""
+        read = evolve(config("a"), persist="/k")
+        kept = Registration((backend("d", registered=True),))
+        self.registry.replace(read, (kept,))
+        self.registry.remove("d")
+        self.registry.replace(read, (kept,))
+        self.assertEqual(self.registry.registrations, ())
+        self.assertRaises(ModelNotFound, self.registry.catalog.find, "d")
 
     def test_who_was_there_has_come_earlier(self) -> None:
         """A reload does not make a model younger, whatever else is said of it."""

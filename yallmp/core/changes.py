@@ -49,7 +49,8 @@ class Reload:
     Serve what a configuration says, which was read anew.
 
     :ivar config: as it was read.
-    :ivar kept: the models that ``admin.persist`` has, for those that are not known yet.
+    :ivar kept: the models that ``admin.persist`` has, which count where that is another file
+        than before.
     """
 
     config: Config = field(repr=False)

@@ -164,11 +164,13 @@ class Registry:
         So does what was said of the listener, which does not change while it listens, and
         what is as it was keeps the time of its coming.
 
-        :param kept: models that were registered before a restart; those that are not yet known
-            are registered again.
+        :param kept: the models in the file that *read* keeps them in; those that are not yet
+            known are registered again, unless that file is the one before: what it has more
+            was removed since it was read.
         """
         before = self.catalog.config
         config = renewed(read, before)
+        kept = kept if read.persist != before.persist else ()
         named = {backend.model_name for backend in config.backends}
         known = {each.model_name: each for each in (*kept, *self._registrations.values())}
         self._registrations = {n: each for n, each in known.items() if n not in named}
