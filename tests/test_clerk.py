@@ -197,6 +197,16 @@ class ClerkTests(SynchronousTestCase):
         found = [self.successResultOf(answer) for answer in answers]
         self.assertEqual((found, len(self.reactor.processes)), ([PIECE + 1, 2, 3], 1))
 
+    def test_what_is_short_waits_for_few(self) -> None:
+        """Every other turn is the shortest's, the others are kept in order."""
+        sizes = (1, 9000, 9001, 9002, 3, 2, 4)
+        order: list[int] = []
+        for size in sizes:
+            self.clerk.ask(len, b"x" * size).addCallback(order.append)
+        self.process().start()
+        self.process().work()
+        self.assertEqual(order, [1, 9000, 2, 9001, 3, 9002, 4])
+
     def test_a_body_goes_in_pieces(self) -> None:
         """At the pace at which it is taken."""
         self.clerk.ask(len, bytes(3 * PIECE))

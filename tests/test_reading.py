@@ -191,6 +191,19 @@ class LargeAnswerTests(ProxyCase):
         (end,) = self.events_told(End)
         self.assertEqual(end.outcome, "client_gone")
 
+    def test_how_long_that_takes(self) -> None:
+        """It is not the backend's time, which has answered; the deadline ends it all the same."""
+        a = self.fake("a", answer(completion("x" * LARGE)), request_timeout=5.0)
+        self.serve(a, self.fake("b", answer(completion())), fallbacks=[("a", ("b",))])
+        got, late = self.ask(model="a"), self.ask(model="a")
+        self.net.pass_time(60.0)
+        stuck = self.clerk.tasks.pop()
+        self.clerk.work()
+        self.assertEqual(self.finish(got).header("x-yallmp-backend"), "a")
+        self.net.pass_time(600.0)
+        self.assertEqual(self.finish(late).json["error"]["code"], "deadline_exceeded")
+        self.assertTrue(stuck[2].called)
+
     def test_it_could_not_be_looked_at(self) -> None:
         """It is no answer."""
         self.serve(self.fake("m", answer(completion("x" * LARGE))))

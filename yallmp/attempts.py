@@ -269,7 +269,12 @@ class Attempt:
         return self._pass_on(headers, checked, body)
 
     async def _deliver_large(self, headers: HeaderPairs, streamed: bool, body: bytes) -> Delivered:
-        """The same for a large answer, which is read elsewhere meanwhile."""
+        """
+        The same for a large answer, which is read elsewhere meanwhile.
+
+        The backend has done its part: how long that takes is no matter of its own times.
+        """
+        self._dog.stop()
         gate, tools = self._gate(headers), self.around.tools
         longest, now = self.call.config.router.retry_after_max, tools.wall()
         gate.error_problem = partial(answer_problem, headers=headers, now=now, longest=longest)

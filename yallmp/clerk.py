@@ -79,6 +79,7 @@ class Clerk(Service):
         self._stop_timeout = stop_timeout
         self._python = python
         self._waiting: deque[Task] = deque()
+        self._turns = 0
         self._life: Life | None = None
         self._timer: IDelayedCall | None = None
         self._stopping = False
@@ -102,12 +103,19 @@ class Clerk(Service):
         return self._life is not None and bool(self._life.sent or self._waiting)
 
     def next(self) -> Task | None:
-        """The next task for the process."""
-        while self._waiting:
-            task = self._waiting.popleft()
-            if not task.dropped:
-                return task
-        return None
+        """
+        The next task for the process.
+
+        By turns the shortest and the one that came first: what is soon done waits for few
+        of those that are not, and these do not wait for ever.
+        """
+        waiting = self._waiting = deque([task for task in self._waiting if not task.dropped])
+        if not waiting:
+            return None
+        self._turns += 1
+        task = min(waiting, key=Task.size) if self._turns % 2 else waiting[0]
+        waiting.remove(task)
+        return task
 
     def answered(self, task: Task, answer: Any) -> None:
         """The process has done *task*."""

@@ -45,6 +45,10 @@ class Task:
         """Nobody waits any more; the body is kept no longer than it is being sent."""
         self.dropped, self.body = True, b""
 
+    def size(self) -> int:
+        """How long the body is."""
+        return len(self.body)
+
     def pieces(self) -> Iterator[bytes]:
         """All of it, as it is sent."""
         body = self.body
