@@ -41,6 +41,7 @@ GOALS = {
     "5": Goal("a backend is let go after its client left", 100, "ms"),
     "5a": Goal("further attempts for a client that left", 0, adds_up=True),
     "6": Goal("memory added", 64, "MiB"),
+    "6a": Goal("the same for a whole answer of 63 MiB", 256, "MiB"),
     "7": Goal("5xx in answer to bad input", 0, adds_up=True),
     "7a": Goal("others wait for one request", 50, "ms"),
     "8": Goal("open requests broken by a stop or a reload", 0, adds_up=True),

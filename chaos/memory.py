@@ -50,8 +50,8 @@ class Watch:
         return [self.most - sum(self.before.values()), *grown]
 
 
-def memory(stand: Stand, does: Callable[[], None]) -> None:
-    """Figure 6, while *does* is done by a proxy that is warm."""
+def memory(stand: Stand, does: Callable[[], None], figure: str = "6") -> None:
+    """Figure 6 (or 6a), while *does* is done by a proxy that is warm."""
     stand.call("GET", "/v1/models")
     watch = Watch(stand.proxy)
     try:
@@ -60,4 +60,4 @@ def memory(stand: Stand, does: Callable[[], None]) -> None:
         together, *each = watch.stop()
     told = ", ".join(f"{grown:.0f}" for grown in each)
     stand.note(f"memory grew by {together:.0f} MiB in all; each process by {told} at its peak")
-    stand.figure("6", max(0.0, together, *each))
+    stand.figure(figure, max(0.0, together, *each))

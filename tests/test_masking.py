@@ -8,6 +8,7 @@ import base64
 import json
 import re
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote, quote_plus
 
 from hypothesis import given
@@ -208,6 +209,23 @@ class MaskerTests(SynchronousTestCase):
         masked = Masker(secrets).mask(text)
         for secret in secrets:
             self.assertNotIn(secret.encode(), masked)
+
+
+class WindowTests(SynchronousTestCase):
+    """What is long is searched a part at a time."""
+
+    @given(TEXTS, TEXTS, st.text("ab", min_size=12, max_size=20), st.integers(1, 30))
+    def test_a_secret_across_parts(
+        self, before: bytes, behind: bytes, secret: str, window: int
+    ) -> None:
+        """It is found as if all of it were looked at at once, and so is none that is not there."""
+        masker, text = Masker([secret]), before + secret.encode() + behind
+        self.assertFalse(masker.finds(text.replace(b"a", b"c").replace(b"b", b"c")))
+        whole = masker.finds(text)
+        masked = masker.mask(text)
+        with patch.object(masking, "_SHORT", 0), patch.object(masking, "_WINDOW", window):
+            self.assertEqual(masker.finds(text), whole)
+            self.assertEqual(masker.mask(text), masked)
 
 
 class WordsTests(SynchronousTestCase):

@@ -15,6 +15,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 
 if __name__ == "__main__":
     # The interpreter was started without a path to anything but its own library.
@@ -42,18 +43,17 @@ def bounded() -> None:
 
 def exactly(read: Callable[[int], bytes], size: int) -> bytes:
     """
-    The next *size* bytes.
+    The next *size* bytes, which are nowhere else meanwhile.
 
     :raises EOFError: there are not as many.
     """
-    parts, left = [], size
+    whole, left = BytesIO(), size
     while left:
         piece = read(min(left, _READ))
         if not piece:
             raise EOFError
-        parts.append(piece)
-        left -= len(piece)
-    return b"".join(parts)
+        left -= whole.write(piece)
+    return whole.getvalue()
 
 
 def serve(read: Callable[[int], bytes], write: Callable[[bytes], None]) -> None:

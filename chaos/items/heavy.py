@@ -116,6 +116,10 @@ def _served_lightly(stand: Stand) -> None:
     memory(stand, lambda: served(stand, stand.ask()))
 
 
+def _served_whole(stand: Stand) -> None:
+    memory(stand, lambda: served(stand, stand.ask()), "6a")
+
+
 def _stream_served_lightly(stand: Stand) -> None:
     memory(stand, lambda: served(stand, stand.ask(stream=True)))
 
@@ -160,8 +164,8 @@ ITEMS = (
          "keeps all of it until there is no memory left", _served_lightly, (endless, WELL),
          {"request_timeout": 20}, config={"limits": {"max_response_bytes": "48M"}}, limit=60),
     Item("body.63-mib", "a good answer just below max_response_bytes",
-         "it is served; memory grows by at most 64 MiB more than it is large",
-         "holds several copies of it", _served_lightly, (largest,), config={}, limit=60),
+         "it is served; the answer, its record and the clerk's copy are all that is held of it",
+         "copies it with each step", _served_whole, (largest,), config={}, limit=60),
     Item("body.65-mib", "a good answer above max_response_bytes", "the fallback answers",
          "has no limit", _served_lightly, (too_large, WELL), config={}, limit=60),
     Item("stream.8-mib-events", "events of 8 MiB", "the whole text, and little memory",

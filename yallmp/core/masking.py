@@ -40,6 +40,8 @@ _SHORT = 1024
 _MANY = 12
 #: From so many on they are looked for all at once.
 _LOTS = 48
+#: More bytes are searched a part at a time, as the search copies what it looks at.
+_WINDOW = 1 << 20
 _MASK = MASK.encode()
 
 Span = tuple[int, int]
@@ -71,6 +73,13 @@ class Masker:
         """Whether a known secret stands in *data*, whole."""
         if len(data) <= _SHORT and self._needles is None:
             return self._search(data) is not None
+        if len(data) <= _WINDOW:
+            return self._stands_in(data)
+        ends = range(_WINDOW, len(data) + _WINDOW, _WINDOW)
+        return any(self._stands_in(data[max(0, at - _WINDOW - self._longest) : at]) for at in ends)
+
+    def _stands_in(self, data: bytes) -> bool:
+        """The same for so much that copies of it are small."""
         place = data if self._words is None else self._words.of(data)
         if self._needles is not None:
             return bool(self._needles.found(place))
