@@ -148,6 +148,29 @@ class RecorderTests(RecordingCase):
             self.assertEqual(instruments.read()[RECORDS.name], {("log",): [7]})
             self.clock.advance(LOOK)
 
+    def test_what_is_lost_at_the_last(self) -> None:
+        """A recorder that is to end may find records lost until it has; they count for good."""
+        instruments = Instruments()
+        instruments.add(self.recording.read)
+        self.change(directory="/two")
+        self.clock.advance(LOOK)
+        for count, end in ((1, False), (2, True), (2, False)):
+            self.made[0].count = count
+            if end:
+                self.made[0].stopped.callback(None)
+            self.assertEqual(instruments.read()[RECORDS.name], {("log",): [count]})
+
+    def test_one_that_is_ending_is_waited_for(self) -> None:
+        """The end comes when a recorder that was dismissed before is gone, too."""
+        self.change(directory="/two")
+        self.clock.advance(LOOK)
+        over = self.recording.stopService()
+        self.assertEqual(self.made[0].did, ["start", "stop"])
+        self.made[1].stopped.callback(None)
+        self.assertNoResult(over)
+        self.made[0].stopped.callback(None)
+        self.successResultOf(over)
+
     def test_the_end(self) -> None:
         """All are stopped, and it is over when all are gone."""
         self.recording.ledger.tell(BEGIN)

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 from twisted.application.service import Service
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import globalLogPublisher
 
@@ -86,6 +86,7 @@ class Recording(Service):
         self._clerk = clerk
         self._recorder = recorder_for(logging)
         self._former: list[Recorder] = []
+        self._leaving: dict[Recorder, Deferred[None]] = {}
         self._told_by_former: list[tuple[Family, Mapping[Labels, Value]]] = []
         self._look: IDelayedCall | None = None
         self.ledger = Ledger(self._desk(), lines.of(logging), counts, reactor)
@@ -93,7 +94,7 @@ class Recording(Service):
     def read(self) -> Iterator[tuple[Family, Mapping[Labels, Value]]]:
         """See :data:`yallmp.core.readings.Source`; what was counted before counts still."""
         yield from self._told_by_former
-        for recorder in (self._recorder, *self._former):
+        for recorder in (self._recorder, *self._former, *self._leaving):
             yield from recorder.read()
 
     def change(self, config: Config) -> None:
@@ -131,10 +132,15 @@ class Recording(Service):
         self._look = None
         for recorder in [each for each in self._former if not self.ledger.is_using(each)]:
             self._former.remove(recorder)
-            self._told_by_former += recorder.read()
-            recorder.stopService()
+            self._leaving[recorder] = recorder.stopService()
+            self._leaving[recorder].addBoth(self._gone, recorder)
         if self._former:
             self._look = self._reactor.callLater(LOOK, self._let_go)
+
+    def _gone(self, _: object, recorder: Recorder) -> None:
+        """*recorder* has ended, and counts no more records as lost."""
+        del self._leaving[recorder]
+        self._told_by_former += recorder.read()
 
     def startService(self) -> None:
         """Start the recorder."""
@@ -147,5 +153,5 @@ class Recording(Service):
         if self._look is not None:
             self._look.cancel()
             self._look = None
-        recorders = (self._recorder, *self._former)
-        return DeferredList([each.stopService() for each in recorders], consumeErrors=True)
+        ending = [each.stopService() for each in (self._recorder, *self._former)]
+        return DeferredList([*ending, *self._leaving.values()], consumeErrors=True)
