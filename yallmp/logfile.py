@@ -2,7 +2,7 @@
 The file of the daemon's log, which is bounded and outlives the troubles of its disk.
 
 At 1 MB the file becomes ``twistd.log.1``, what was that ``.2``, and so on; of the old ones
-nine are kept.  Twisted's own file (:class:`twisted.python.logfile.LogFile`) does that; but
+nine are kept.  Twisted's own file (``twisted.python.logfile.LogFile``) does that; but
 an error of its disk comes out where something was logged, a rotation that fails in the
 middle leaves it closed for good, and of a line that fits half it writes half.  Here a line
 that cannot be written is lost and counted (:mod:`yallmp.gaps`), and nothing else happens.
