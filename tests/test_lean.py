@@ -272,7 +272,8 @@ class ConnectionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.idle: list[Connection] = []
         self.gone: list[Connection] = []
-        self.connection = Connection(self.idle.append, self.gone.append)
+        self.head_max = MAX_HEAD
+        self.connection = Connection(self.idle.append, self.gone.append, lambda: self.head_max)
         self.transport = Transport()
         self.connection.makeConnection(self.transport)
         self.asked = self.connection.request(b"request")
@@ -300,6 +301,15 @@ class ConnectionTests(SynchronousTestCase):
         assert reader.end is not None
         reader.end.trap(ResponseDone)
         self.assertEqual((self.idle, self.transport.disconnected), ([self.connection], False))
+
+    def test_another_limit(self) -> None:
+        """What the head of an answer may have is asked for each request, also on a used one."""
+        self.connection.dataReceived(OK)
+        self.read()
+        self.head_max = 10
+        self.asked = self.connection.request(b"request")
+        self.connection.dataReceived(OK)
+        self.failureResultOf(self.asked, ResponseFailed).value.reasons[0].trap(NotHTTP)
 
     def test_one_read_is_one_call(self) -> None:
         """What came together goes on together."""

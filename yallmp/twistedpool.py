@@ -51,13 +51,14 @@ class _Client(HTTP11ClientProtocol):
     _parser: Any
     _currentRequest: Any
 
-    def __init__(self, idle: Callable[[Any], None], head_max: int) -> None:
+    def __init__(self, idle: Callable[[Any], None], head_max: Callable[[], int]) -> None:
         super().__init__(idle)
-        self._left = self._head_max = head_max
+        self._head_max = head_max
+        self._left = head_max()
 
     def request(self, request: Any) -> Any:
         """Send *request*; fires when the answer's head is there."""
-        self._left = self._head_max
+        self._left = self._head_max()
         return super().request(request)
 
     def dataReceived(self, bytes: bytes) -> None:  # noqa: A002 - Twisted's name for it
@@ -65,7 +66,7 @@ class _Client(HTTP11ClientProtocol):
         if self._parser is not None and self._parser.state in (STATUS, HEADER):
             self._left -= len(bytes)
             if self._left < 0:
-                what = NotHTTP(f"more than {self._head_max} bytes of a head")
+                what = NotHTTP(f"more than {self._head_max()} bytes of a head")
                 self._giveUp(Failure(what))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -103,7 +104,7 @@ class _Clients(Factory):
 
     def buildProtocol(self, addr: object) -> _Client:
         """One connection."""
-        return _Client(self.idle, self.head_max())
+        return _Client(self.idle, self.head_max)
 
 
 class TwistedAgent(Agent):

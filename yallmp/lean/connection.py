@@ -36,14 +36,14 @@ class Connection(Protocol):
 
     :param idle: is called when it may be used again.
     :param gone: is called when it never will be.
-    :param head_max: so many bytes the head of an answer may have.
+    :param head_max: says how many bytes the head of an answer may have, for each anew.
     """
 
     def __init__(
         self,
         idle: Callable[[Connection], None],
         gone: Callable[[Connection], None],
-        head_max: int = MAX_HEAD,
+        head_max: Callable[[], int] = lambda: MAX_HEAD,
     ) -> None:
         self._idle = idle
         self._gone = gone
@@ -70,7 +70,8 @@ class Connection(Protocol):
         """A parser for an answer: the one that read the last, which ended well."""
         parser, self._used = self._used, None
         if parser is None:
-            return AnswerParser(self._head_max)
+            return AnswerParser(self._head_max())
+        parser.most = self._head_max()
         parser.renew()
         return parser
 

@@ -29,7 +29,7 @@ class _Connecting(Factory):
     def buildProtocol(self, addr: object) -> Connection:
         """One connection."""
         pool = self._pool
-        made = Connection(lambda it: pool.put(self._key, it), pool.forget, pool.head_max())
+        made = Connection(lambda it: pool.put(self._key, it), pool.forget, pool.head_max)
         pool.open.add(made)
         return made
 
