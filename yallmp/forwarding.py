@@ -75,7 +75,8 @@ class Forwarding:
     def _over(self, exchange: Exchange) -> None:
         self._open.discard(exchange)
         self._tools.registry.retries.active = len(self._open)
-        self._look_if_idle()
+        if self._waiting:
+            self._look_if_idle()
 
     def _look_if_idle(self) -> None:
         if self._open or self._expected:

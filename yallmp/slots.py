@@ -98,7 +98,8 @@ class Slots:
     def give(self, backend: Backend) -> None:
         """Give the place back: to the first who waits, who then has it."""
         self._in_flight.end(backend.name)
-        self._let_in(backend.name)
+        if self._queues:
+            self._let_in(backend.name)
 
     def change(self, config: Config) -> None:
         """Those who wait keep to the limits in *config*, which may let some in at once."""

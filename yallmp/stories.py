@@ -15,6 +15,7 @@ from twisted.internet.defer import DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from yallmp.clerk_process import NotRead
 from yallmp.core.escapes import escape_text
 from yallmp.core.exchange import Attempt, AttemptEnd, Begin, End, Event, Read, Routed
 from yallmp.core.masked import NOT_SEARCHED, Mask
@@ -232,9 +233,16 @@ class LoggedStory(Story):
     def _searched(self, masked: bytes | Failure | None, event: Any) -> None:
         """What is shown of the body of *event*."""
         if isinstance(masked, Failure):
-            _log.failure("a body of {id} is not in its record", masked, id=event.id)
+            self._say_unsearched(masked)
             masked = NOT_SEARCHED
         self._text.masked[id(event)] = event.body if masked is None else masked
+
+    def _say_unsearched(self, failure: Failure) -> None:
+        if failure.check(NotRead):
+            why = failure.getErrorMessage()
+            _log.error("a body of {id} is not in its record: {why}", id=self.begin.id, why=why)
+        else:
+            _log.failure("a body of {id} is not in its record", failure, id=self.begin.id)
 
     def _go_on(self, _: object) -> None:
         self.is_searching = False
