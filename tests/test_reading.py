@@ -15,7 +15,7 @@ from tests.slow_clerk import SlowClerk
 from yallmp.clerk_process import NotRead
 from yallmp.core.access import Access
 from yallmp.core.exchange import Begin, End, Usage
-from yallmp.core.settings import Key
+from yallmp.core.settings import Key, Router
 from yallmp.core.work import LARGE
 from yallmp.interfaces import IClerk
 
@@ -117,6 +117,18 @@ class ReadElsewhereTests(ProxyCase):
         self.assertEqual(self.finish(got).status, 503)
         self.assertEqual(got.json["error"]["code"], "proxy_shutdown")
         self.successResultOf(self.parts.forwarding.idle())
+
+    def test_nobody_gets_to_read_it(self) -> None:
+        """The wait is bounded as everything is that comes before an answer."""
+        self.serve(self.fake("m"), router=Router(deadline=5.0))
+        got = self.ask(body())
+        self.net.advance(4.9)
+        self.assertEqual(got.status, 0)
+        self.net.advance(0.2)
+        self.assertEqual(self.finish(got).status, 503)
+        self.assertEqual(got.json["error"]["code"], "proxy_overloaded")
+        (end,) = self.events_told(End)
+        self.assertEqual((end.status, end.outcome), (503, "rejected"))
 
     def test_a_body_that_could_not_be_read(self) -> None:
         """The client is told so, and the log why."""

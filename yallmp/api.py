@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from attrs import define
 from klein import Klein
@@ -37,6 +37,7 @@ from yallmp.core.errors import (
     MethodNotAllowed,
     ModelNotFound,
     NotFound,
+    Overloaded,
     ProxyError,
     error_body,
 )
@@ -202,6 +203,8 @@ class API:
         arrival, client = reader.arrival, Client(request, self.clock)
         arrival.told = True  # whatever comes, it is told here
         reading = Deferred.fromCoroutine(reader.read_elsewhere(request, self.clerk))
+        deadline = self.registry.catalog.config.router.deadline
+        reading.addTimeout(deadline, self.clock, _unread)
         with self.forwarding.expecting(reading):
             try:
                 call = await reading
@@ -230,6 +233,11 @@ class API:
         self.arrivals.end(arrival, error.status, len(body), outcome="rejected", body=body)
         headers = (*error.headers, (b"x-yallmp-attempts", b"0"))
         send_body(request, error.status, body, headers)
+
+
+def _unread(result: object, seconds: float) -> NoReturn:
+    """A large body was not read in all the time that its request has."""
+    raise Overloaded("Too many large bodies wait to be read here; try again a little later.")
 
 
 def wrong_method(error: WrongMethod) -> MethodNotAllowed:
