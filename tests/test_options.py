@@ -14,7 +14,7 @@ from twisted.scripts import twistd
 from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import __main__ as commands
-from yallmp import __version__
+from yallmp import __version__, options
 from yallmp.core.settings import Config, Server
 from yallmp.options import Options
 from yallmp.source import Flags
@@ -172,6 +172,20 @@ class MistakeTests(OptionsCase):
         _, said = self.refused()
         self.assertNotIn("\x1b", said)
         self.assertIn("mod\\x1b[2Jels", said)
+
+    def test_what_is_found_before_anything_is_loaded(self) -> None:
+        """A log directory that is none, told in a line without control characters."""
+        loaded: list[object] = []
+        self.patch(options, "_alone", lambda *args: loaded.append(args))
+        self.write(GOOD)
+        self.write("", "file")
+        for given, shown in (("file", "file cannot"), ("a\0\x1bb", "a\\x00\\x1bb cannot")):
+            parsed = self.parsed("--port=0", f"--log-dir={given}")
+            said = io.StringIO()
+            with redirect_stderr(said):
+                error = self.assertRaises(SystemExit, options.makeService, parsed)
+            self.assertEqual((error.code, loaded), (1, []))
+            self.assertIn(shown, said.getvalue())
 
     def test_no_file(self) -> None:
         """The path stands in the message, as it was given."""

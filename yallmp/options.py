@@ -24,7 +24,9 @@ from yallmp.core.config.listenkinds import MAX_WORKERS, worker_count
 from yallmp.core.escapes import visible
 from yallmp.core.settings import Config
 from yallmp.daemonlog import Output
+from yallmp.listening import ListeningError, check_listening
 from yallmp.reactors import install_reactor
+from yallmp.recorder import RecorderError, check_directory
 from yallmp.source import Flags, Source, counted
 
 SYNOPSIS = """\
@@ -145,8 +147,22 @@ class Options(usage.Options):
 def makeService(options: Options) -> IService:
     """The service that twistd runs: the proxy itself, or what supervises several of them."""
     config = counted(options.config)
+    _look_around(config)
     make = _alone if config.server.workers == 1 else _supervisor
     return make(config, Output.of(options.parent or {}), options.source)
+
+
+def _look_around(config: Config) -> None:
+    """
+    Find out what most often keeps a daemon from starting, before all of it is loaded.
+
+    It is looked at once more when the parts are made; but loading those takes a second.
+    """
+    try:
+        check_directory(config.logging.directory)
+        check_listening(config.server)
+    except (RecorderError, ListeningError) as error:
+        _cannot_start(error)
 
 
 def _alone(config: Config, output: Output, source: Source) -> IService:
@@ -168,4 +184,4 @@ def _supervisor(config: Config, output: Output, source: Source) -> IService:
 
 
 def _cannot_start(error: Exception) -> NoReturn:
-    stop([f"yallmp: {line}" for line in str(error).splitlines()])
+    stop([f"yallmp: {visible(line)}" for line in str(error).splitlines()])
