@@ -31,12 +31,16 @@ except ImportError:  # Windows
 
 #: Bytes of memory that work may need, all in all.
 MOST_MEMORY = 2 << 30
+#: The proxy itself goes first, where there are fewer cores than there is to do.
+NICE = 5
 _READ = 1 << 20
 
 
 def bounded() -> None:
-    """Bound our memory; garbage is looked for between pieces of work, when there is little."""
+    """Let others go first, and bound our memory; garbage is looked for between pieces of work, when there is little."""
     gc.disable()
+    with suppress(OSError, AttributeError):
+        os.nice(NICE)
     with suppress(OSError, ValueError, AttributeError):
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
 
