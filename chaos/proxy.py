@@ -146,6 +146,14 @@ class Proxy:
         """The most that each of them took, in MiB."""
         return {pid: _status_kb(pid, "VmHWM:") / 1024 for pid in self.pids}
 
+    def queued(self) -> float:
+        """How long its main thread has been ready to run without a core so far, in ms (Linux)."""
+        try:
+            told = Path(f"/proc/{self.process.pid}/schedstat").read_text(encoding="ascii")
+        except OSError:
+            return 0.0
+        return int(told.split()[1]) / 1e6
+
     def records(self, pattern: str = "requests/*.log") -> list[Path]:
         """Files below its log directory."""
         return sorted((self.folder / "logs").glob(pattern))

@@ -37,7 +37,7 @@ _READ = 1 << 20
 
 
 def bounded() -> None:
-    """Let others go first, and bound our memory; garbage is looked for between pieces of work, when there is little."""
+    """Let others go first, and bound our memory; garbage is looked for between pieces of work."""
     gc.disable()
     with suppress(OSError, AttributeError):
         os.nice(NICE)
