@@ -24,7 +24,7 @@ from zope.interface.verify import verifyObject
 
 from yallmp.clerk import AT_ONCE, FOR_RECORDS, IDLE, LAST, PATIENCE, Clerk
 from yallmp.clerk_child import exactly, serve
-from yallmp.clerk_process import PIECE, NotRead, Task
+from yallmp.clerk_process import PIECE, Life, NotRead, Task
 from yallmp.core.asked import CHAT
 from yallmp.core.errors import InvalidJSON
 from yallmp.core.understanding import Understand, Understood
@@ -377,6 +377,19 @@ class ClerkTests(SynchronousTestCase):
         self.successResultOf(stopped)
 
 
+class Watched(Clerk):
+    """A clerk that tells how its processes ended."""
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor)
+        self.reasons: list[Failure] = []
+
+    def ended(self, life: Life, reason: Failure) -> None:
+        """See Owner."""
+        self.reasons.append(reason)
+        super().ended(life, reason)
+
+
 class RealProcessTests(TestCase):
     """The process as it is."""
 
@@ -396,6 +409,14 @@ class RealProcessTests(TestCase):
         self.assertIsInstance(refused.fault, InvalidJSON)
         with self.assertRaises(InvalidJSON):
             refused.of(large)
+
+    async def test_it_ends_by_itself(self) -> None:
+        """A process that is dismissed ends with its input; nobody has to kill it."""
+        clerk = Watched(reactor)
+        clerk.startService()
+        self.assertEqual(await clerk.ask(len, b"abc"), 3)
+        await clerk.stopService()
+        self.assertEqual([reason.type for reason in clerk.reasons], [ProcessDone])
 
     async def test_too_much_memory(self) -> None:
         """A body that would need it is refused, not read."""

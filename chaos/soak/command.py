@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from attrs import asdict, define
 
-from chaos.proxy import CHECKOUT
+from chaos.proxy import CHECKOUT, OURS
 from chaos.soak import plot, verdict
 from chaos.soak.run import Plan, Soak
 from chaos.soak.samples import Sample
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=1, help="repeats what clients and backends do (default: 1)")
     add("--workers", type=int, default=1, help="how many workers serve (default: 1)")
     add("--out", type=Path, default=Path("soak"), help="folder for the results (default: soak)")
+    add("--yallmp", metavar="CMD", help="the command that starts the proxy (default: this one)")
     add("--light", action="store_true", help="no large bodies: a short run is over at once")
     return made
 
@@ -79,12 +81,18 @@ def main(words: Sequence[str]) -> int:
     options = parser().parse_args(words)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "samples.jsonl").write_text("", encoding="utf-8")
-    plan = Plan(options.seconds, options.rate, options.seed, options.workers, not options.light)
-    soak = Soak(plan, Progress(options.out))
+    soak = Soak(_plan(options), Progress(options.out))
     with _ended_by_signals(soak):
         soak.run()
     _report(soak, options.out)
     return 0 if verdict.holds(soak.findings) else 1
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    command = shlex.split(options.yallmp) if options.yallmp else OURS
+    return Plan(
+        options.seconds, options.rate, options.seed, options.workers, command, not options.light
+    )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from attrs import define, field, frozen
@@ -45,6 +45,7 @@ class Plan:
     rate: float = 40.0
     seed: int = 1
     workers: int = 1
+    command: Sequence[str] = OURS
     heavy: bool = True
 
     @property
@@ -115,7 +116,7 @@ class Soak:
         for place in self.places:
             place.open()
         config = configuration(self.places, workers=self.plan.workers, idle=self.plan.idle)
-        self.proxy = Proxy(OURS, config)
+        self.proxy = Proxy(self.plan.command, config)
         self.observer = Observer(self.proxy)
 
     def _start(self) -> Sample:
