@@ -7,6 +7,7 @@ import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 from attrs import evolve
 from hypothesis import given
@@ -16,8 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from chaos.heard import Answer
 from chaos.soak import command, verdict
 from chaos.soak.faults import MODEL, completion
-from chaos.soak.judge import MEANT, Word, embedded, judged, turned_away
+from chaos.soak.judge import MEANT, Judged, Word, embedded, judged, turned_away
 from chaos.soak.samples import Inside, Sample, inside, quantile
+from chaos.soak.tally import KEPT, LATEST, LEFT, Tally
 from chaos.soak.wish import Wish, chat, checksum, embedding, wished
 from yallmp.drill.answers import DONE, event
 
@@ -184,6 +186,40 @@ class VerdictTests(SynchronousTestCase):
         self.assertIs(verdict.counted("1", "lost", 1, 9).passed, False)
         self.assertIsNone(verdict.counted("1", "lost", 0, 0).passed)
         self.assertFalse(verdict.holds([verdict.counted("1", "lost", 1, 9)]))
+
+
+class TallyTests(SynchronousTestCase):
+    """What is counted over all threads."""
+
+    def test_a_backend_that_is_not_let_go(self) -> None:
+        """An answer that goes on after its client left counts, one that ends soon does not."""
+        tally = Tally()
+        tally.leave("soon")
+        tally.played("soon")
+        with patch("chaos.soak.tally.SOON", -1.0):
+            tally.leave("late")
+            tally.played("late")
+            tally.played("late")
+            tally.played("stayed")
+        self.assertEqual(tally.held, 1)
+
+    def test_a_wait_without_bound(self) -> None:
+        """An answer that comes after all timeouts are over counts."""
+        tally = Tally()
+        tally.bound(LATEST - 1)
+        tally.bound(LATEST + 1)
+        self.assertEqual(tally.late, 1)
+
+    def test_what_is_kept_is_bounded(self) -> None:
+        """An hour of mishaps does not fill the memory."""
+        tally = Tally()
+        for number in range(2 * LEFT):
+            tally.leave(str(number))
+            tally.complain("again")
+            tally.count("kind", Judged(Word.LOST, "gone"), "12:00:00")
+        self.assertEqual((len(tally.trouble), len(tally.wrong)), (KEPT, KEPT))
+        self.assertEqual(tally.broken("1"), 2 * LEFT)
+        self.assertLessEqual(len(tally._left), LEFT)
 
 
 class SamplesTests(SynchronousTestCase):

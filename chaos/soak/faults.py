@@ -19,12 +19,13 @@ from chaos.item import Script
 from chaos.peer import Peer
 from chaos.scripts import DONE, chunked, error, event, head, stream_head, whole
 from chaos.soak.judge import MEANT
+from chaos.soak.tally import Tally
 from chaos.soak.wish import Wish, checksum, wished
 
 #: How often a faulty backend fails.
 SHARE = 0.35
-#: Seconds that a slow one takes; its timeouts are shorter.
-LONG = 8.0
+#: Seconds that a slow one takes; its timeouts are much shorter.
+LONG = 30.0
 MODEL = "m"
 
 
@@ -58,15 +59,16 @@ def _asked(peer: Peer) -> tuple[Asked, bool]:
     )
 
 
-def plays(replies: Reply, spoilt: Callable[[str], None]) -> Script:
-    """Answers every request; *spoilt* is told of those that did not come as they were sent."""
+def plays(replies: Reply, tally: Tally) -> Script:
+    """Answers every request; *tally* is told of those that did not come as they were sent."""
 
     def script(peer: Peer) -> None:
         while True:
             asked, intact = _asked(peer)
             if not intact:
-                spoilt(f"the request of {asked.wish.marker} did not come as it was sent")
+                tally.complain(f"the request of {asked.wish.marker} did not come as it was sent")
             replies(asked)
+            tally.played(asked.wish.marker)
 
     return script
 

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from chaos import secrets
 from chaos.proxy import OURS, Proxy
 from chaos.soak import verdict
-from chaos.soak.faults import FAULTS, plays, sometimes, well
+from chaos.soak.faults import FAULTS, Reply, plays, sometimes, well
 from chaos.soak.load import Load, Pace
 from chaos.soak.mishaps import Mishaps, reloaded
 from chaos.soak.place import Place
@@ -106,18 +106,17 @@ class Soak:
 
     def _open(self) -> None:
         draw = Random(self.plan.seed)
-        tell = self.tally.complain
-        good = Place(plays(well, tell), tell), Place(plays(well, tell), tell)
-        faulty = {
-            name: Place(plays(sometimes(draw, faults), tell), tell)
-            for name, faults in FAULTS.items()
-        }
-        self.places = Places(good, faulty, Place(plays(well, tell), tell))
+        good = self._place(well), self._place(well)
+        faulty = {name: self._place(sometimes(draw, each)) for name, each in FAULTS.items()}
+        self.places = Places(good, faulty, self._place(well))
         for place in self.places:
             place.open()
         config = configuration(self.places, workers=self.plan.workers, idle=self.plan.idle)
         self.proxy = Proxy(self.plan.command, config)
         self.observer = Observer(self.proxy)
+
+    def _place(self, reply: Reply) -> Place:
+        return Place(plays(reply, self.tally), self.tally.complain)
 
     def _start(self) -> Sample:
         """How it is before the load, after it has done a little of everything."""
@@ -182,6 +181,8 @@ class Soak:
         self.findings = [
             count("1", "requests lost", tally.broken("1"), visits),
             count("2", "broken answers that look whole", tally.broken("2"), visits),
+            count("3", "answers that took more than 15 s", tally.late, visits),
+            count("5", "backends not let go by clients that left", tally.held, visits),
             count("7", "bad requests that were not refused", tally.broken("7"), visits),
             count("9", "requests lost while logs could not be written", self.mishaps.lost, visits),
             count("9", "times that no records came afterwards", self.mishaps.unresumed, visits),

@@ -5,6 +5,7 @@ How it went, counted by all threads.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 from attrs import define, field
@@ -13,6 +14,13 @@ from chaos.soak.judge import Judged, Word
 
 #: How many of the things that went wrong are kept in words.
 KEPT = 200
+#: How many clients that left are remembered; their backends are let go long before.
+LEFT = 1000
+#: Seconds after which a backend must have been let go, on however busy a machine.
+SOON = 1.0
+#: Seconds in which everything must be over, on however busy a machine: all timeouts of a route
+#: together are less than half of that, and a backend that is waited for takes twice as long.
+LATEST = 15.0
 
 
 @define(eq=False)
@@ -23,11 +31,16 @@ class Tally:
     :ivar words: outcomes, by kind of visit and by how it ended.
     :ivar wrong: what breaks a figure, in words; only the first of them.
     :ivar trouble: what went wrong in the soak itself.
+    :ivar held: backends that answered to the end, long after their client had left.
+    :ivar late: answers that were waited for without bound.
     """
 
     words: Counter[tuple[str, Word]] = field(factory=Counter)
     wrong: list[str] = field(factory=list)
     trouble: list[str] = field(factory=list)
+    held: int = 0
+    late: int = 0
+    _left: dict[str, float] = field(factory=dict)
     _times: list[float] = field(factory=list)
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -37,6 +50,11 @@ class Tally:
             self.words[kind, judged.word] += 1
             if judged.word.figure and len(self.wrong) < KEPT:
                 self.wrong.append(f"{wall} {kind}: {judged.word.says}: {judged.seen}")
+
+    def bound(self, seconds: float) -> None:
+        """How long an answer took, whatever was in its way."""
+        with self._lock:
+            self.late += seconds > LATEST
 
     def time(self, seconds: float) -> None:
         """How long an answer took that nothing was in the way of."""
@@ -48,6 +66,19 @@ class Tally:
         with self._lock:
             times, self._times = self._times, []
         return sorted(times)
+
+    def leave(self, marker: str) -> None:
+        """The client of a request has left."""
+        with self._lock:
+            self._left[marker] = time.monotonic()
+            if len(self._left) > LEFT:
+                del self._left[next(iter(self._left))]
+
+    def played(self, marker: str) -> None:
+        """A backend has answered a request to the end."""
+        with self._lock:
+            left = self._left.pop(marker, None)
+            self.held += left is not None and time.monotonic() - left > SOON
 
     def complain(self, text: str) -> None:
         """Something that must not happen."""

@@ -38,19 +38,22 @@ class Visitor:
     tally: Tally
     good_port: int = 0
     _number: int = 0
+    _latest: str = ""
     _caller: Caller | None = field(default=None)
 
     def wish(self, **more: Any) -> Wish:
         """A wish that nobody had before."""
         self._number += 1
-        return Wish(f"{self.name}-{self._number}-{self.draw.getrandbits(24):06x}", **more)
+        self._latest = f"{self.name}-{self._number}-{self.draw.getrandbits(24):06x}"
+        return Wish(self._latest, **more)
 
     def count(self, kind: str, what: Judged) -> None:
         """A visit is over."""
         self.tally.count(kind, what, time.strftime("%H:%M:%S"))
 
     def left(self, kind: str) -> None:
-        """The client has left."""
+        """The client has left, whose wish, if it had one, was the latest."""
+        self.tally.leave(self._latest)
         self.count(kind, Judged(Word.LEFT, ""))
 
     def caller(self) -> Caller:
@@ -90,6 +93,7 @@ class Visitor:
         """A chat request, and what became of it."""
         body = chat(wish, model, **more)
         answer = self.send(body)
+        self.tally.bound(answer.seconds)
         self.count(kind, judged(answer, wish, stream=bool(more.get("stream")), helped=helped))
         return answer
 
