@@ -66,7 +66,7 @@ LAYERS: list[list[str]] = [
         "answers", "arrivals", "bodies", "bulk", "certificates", "channel", "clerk",
         "clerk_child", "clerk_process", "crowd", "daemonlog",
         "descriptors", "downstream", "exposition", "framing", "gaps",
-        "garbage", "gauges", "identity", "inbound", "lag", "lazyrequest", "lean",
+        "garbage", "gauges", "identity", "inbound", "intake", "lag", "lazyrequest", "lean",
         "lean.*",
         "lightreactor", "listening", "logfile", "logged", "losses", "metrics", "mock", "names",
         "outlet", "partfile", "playback",

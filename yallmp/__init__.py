@@ -71,7 +71,8 @@ imports from its own layer or one further down in this list, never upwards
 - records: :mod:`yallmp.recorder` (hands them over), :mod:`yallmp.recorder_process` (the second
   process, seen from the first),
   :mod:`yallmp.recorder_child` (the second process), :mod:`yallmp.record_files`,
-  :mod:`yallmp.partfile` (the files in it), :mod:`yallmp.losses` (what could not be kept)
+  :mod:`yallmp.intake` (what it reads), :mod:`yallmp.partfile` (the files in it),
+  :mod:`yallmp.losses` (what could not be kept)
 - large bodies: :mod:`yallmp.clerk` (has them read), :mod:`yallmp.clerk_process` (a process that
   does, seen from here), :mod:`yallmp.clerk_child` (that process)
 - other workers: :mod:`yallmp.worker_process` (one, seen from the supervisor),

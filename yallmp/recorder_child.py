@@ -41,6 +41,7 @@ if __name__ == "__main__":
 
 from yallmp.core.frames import LIMITS, Decoder
 from yallmp.core.retention import PART, Found, is_expired, is_record, may_be_open, oldest
+from yallmp.intake import Intake
 from yallmp.record_files import KINDS, RecordFiles
 
 try:
@@ -289,7 +290,7 @@ def main(directory: str, max_age: str, max_total: str, sweeps_for: str = "1") ->
     if sweeps_for != "0":
         sweeping.start()
     say("ready")
-    record(lambda size: os.read(0, size), files, Told(files, say), sweeping)
+    record(Intake(0, PIPE_BYTES).read, files, Told(files, say), sweeping)
 
 
 if __name__ == "__main__":
