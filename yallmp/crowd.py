@@ -16,27 +16,15 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from yallmp.core.answerhead import answer_head
-from yallmp.core.errors import Overloaded, error_body
+from yallmp.core.answerhead import last_answer
+from yallmp.core.errors import Overloaded
 from yallmp.refusing import DISCARD_TIME
 
 #: So many are told at a time, and so often the log says how many there were, in seconds.
 AT_A_TIME = 100
 SAID_EVERY = 10.0
 _log = Logger()
-
-
-def _answer() -> bytes:
-    error = Overloaded("The proxy has as many connections as it may; try again.")
-    body = error_body(error)
-    pairs = (
-        (b"Server", b"yallmp"),
-        *error.headers,
-        (b"Content-Type", b"application/json"),
-        (b"Content-Length", b"%d" % len(body)),
-        (b"Connection", b"close"),
-    )
-    return answer_head(b"HTTP/1.1", error.status, pairs) + body
+_ANSWER = last_answer(Overloaded("The proxy has as many connections as it may; try again."))
 
 
 @define(eq=False)
@@ -49,7 +37,6 @@ class Crowd:
 
     clock: IReactorTime
     count: int = 0
-    _answer: bytes = field(factory=_answer)
     _here: set[TurnedAway] = field(factory=set)
     _told: int = 0
     _told_at: float = float("-inf")
@@ -75,7 +62,7 @@ class Crowd:
     def join(self, one: TurnedAway) -> IDelayedCall:
         """*one* is told; the call that ends its connection."""
         self._here.add(one)
-        one.transport.write(self._answer)  # type: ignore[union-attr]
+        one.transport.write(_ANSWER)  # type: ignore[union-attr]
         return self.clock.callLater(DISCARD_TIME, one.close)
 
     def leave(self, one: TurnedAway) -> None:

@@ -25,8 +25,8 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IStream
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import implementer
 
-from yallmp.core.answerhead import answer_head
-from yallmp.core.errors import RequestFault, error_body
+from yallmp.core.answerhead import last_answer
+from yallmp.core.errors import RequestFault
 from yallmp.core.registry import Registry
 from yallmp.core.settings import Config, Identity, Server
 
@@ -36,6 +36,10 @@ LAST_WORDS = 10.0
 _HANDSHAKE = 0x16
 #: SSL_OP_NO_RENEGOTIATION (openssl/ssl.h), for which pyOpenSSL has no name.
 _NO_RENEGOTIATION = 1 << 30
+#: What a client that speaks plain HTTP is told.
+_NOT_PLAIN = last_answer(
+    RequestFault("This port speaks HTTPS; ask for https://.", code="bad_request")
+)
 _WHERE = "general_settings.server.tls"
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -153,7 +157,7 @@ class Secured(BufferingTLSTransport):
 
     def _refuse(self) -> None:
         self._aborted = True
-        self.transport.write(_plain_refusal())
+        self.transport.write(_NOT_PLAIN)
         self.transport.loseConnection()
 
     def loseConnection(self) -> None:
@@ -215,14 +219,3 @@ def secured(endpoint: IStreamServerEndpoint, registry: Registry, clock: Any) -> 
     if identity is None:
         return endpoint
     return SecureEndpoint(endpoint, identity, clock, registry.watch)
-
-
-def _plain_refusal() -> bytes:
-    body = error_body(RequestFault("This port speaks HTTPS; ask for https://.", code="bad_request"))
-    pairs = (
-        (b"Server", b"yallmp"),
-        (b"Content-Type", b"application/json"),
-        (b"Content-Length", b"%d" % len(body)),
-        (b"Connection", b"close"),
-    )
-    return answer_head(b"HTTP/1.1", 400, pairs) + body

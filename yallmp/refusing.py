@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from yallmp.arrivals import Arrival
-from yallmp.core.answerhead import answer_head
-from yallmp.core.errors import ProxyError, error_body
+from yallmp.core.answerhead import last_answer
+from yallmp.core.errors import ProxyError
 from yallmp.unread import UnreadChannel
 
 #: What is still read after a refusal: bytes and seconds.
@@ -58,14 +58,6 @@ class RefusingChannel(UnreadChannel):
 
 def refusal(error: ProxyError, arrival: Arrival) -> bytes:
     """The whole answer that tells *error* to the request that is *arrival*."""
-    body = error_body(error)
-    pairs = (
-        (b"Server", b"yallmp"),
-        (b"X-Request-Id", (arrival.client_request_id or arrival.id).encode()),
-        (b"X-Yallmp-Id", arrival.id.encode()),
-        *error.headers,
-        (b"Content-Type", b"application/json"),
-        (b"Content-Length", b"%d" % len(body)),
-        (b"Connection", b"close"),
-    )
-    return answer_head(b"HTTP/1.1", error.status, pairs) + body
+    asked = arrival.client_request_id or arrival.id
+    ids = (b"X-Request-Id", asked.encode()), (b"X-Yallmp-Id", arrival.id.encode())
+    return last_answer(error, *ids)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from http import HTTPStatus
 
+from yallmp.core.errors import ProxyError, error_body
+
 _REASONS = {int(status): status.phrase.encode() for status in HTTPStatus}
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 #: Answers that have no body, whatever is said of its length.
@@ -29,6 +31,20 @@ def answer_head(version: bytes, status: int, pairs: Sequence[tuple[bytes, bytes]
         return answer_head(version, status, _cleaned(pairs))
     reason = _REASONS.get(status, b"Unknown Status")
     return b"%b %d %b\r\n%b\r\n" % (version, status, reason, block)
+
+
+def last_answer(error: ProxyError, *ids: tuple[bytes, bytes]) -> bytes:
+    """All of the answer that tells *error* on a connection that is closed behind it."""
+    body = error_body(error)
+    pairs = (
+        (b"Server", b"yallmp"),
+        *ids,
+        *error.headers,
+        (b"Content-Type", b"application/json"),
+        (b"Content-Length", b"%d" % len(body)),
+        (b"Connection", b"close"),
+    )
+    return answer_head(b"HTTP/1.1", error.status, pairs) + body
 
 
 def _cleaned(pairs: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
