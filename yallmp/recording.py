@@ -15,7 +15,7 @@ from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import globalLogPublisher
+from twisted.logger import Logger, globalLogPublisher
 
 from yallmp.accessline import AccessLine
 from yallmp.core.counts import Counts
@@ -23,6 +23,7 @@ from yallmp.core.families import Family
 from yallmp.core.masking import Masker
 from yallmp.core.readings import Labels, Value
 from yallmp.core.settings import Config, Logging
+from yallmp.core.shares import Share
 from yallmp.daemonlog import DaemonLog
 from yallmp.interfaces import IClerk
 from yallmp.observers import Ledger, Line, Silent
@@ -155,3 +156,19 @@ class Recording(Service):
             self._look = None
         ending = [each.stopService() for each in (self._recorder, *self._former)]
         return DeferredList([*ending, *self._leaving.values()], consumeErrors=True)
+
+
+def recorder_for(
+    reactor: Any, share: Share, stop_timeout: Callable[[], float], logging: Logging
+) -> Recorder:
+    """The recorder that *logging* wants, in the process that *share* tells of."""
+    return Recorder(
+        reactor,
+        logging.directory,
+        max_age=logging.max_age,
+        max_total_bytes=logging.max_total_bytes,
+        queue_bytes=logging.queue_bytes,
+        log=Logger(namespace="yallmp.recorder"),
+        stop_timeout=stop_timeout,
+        sweeps_for=share.sweeps_for,
+    )

@@ -17,7 +17,7 @@ from twisted.application.service import IService
 from twisted.internet import reactor as real_reactor
 from twisted.internet.interfaces import IHostnameResolver, IStreamServerEndpoint
 from twisted.internet.stdio import StandardIO
-from twisted.logger import ILogObserver, Logger, globalLogBeginner
+from twisted.logger import ILogObserver, globalLogBeginner
 
 from yallmp import signals
 from yallmp.admin import AdminAPI
@@ -31,9 +31,10 @@ from yallmp.core.control import Order
 from yallmp.core.counts import Counts
 from yallmp.core.exchange import Event
 from yallmp.core.maskers import Maskers
+from yallmp.core.masking import Masker
 from yallmp.core.readings import Instruments
 from yallmp.core.registry import Registration, Registry, dated
-from yallmp.core.settings import Config, Logging
+from yallmp.core.settings import Config
 from yallmp.core.shares import WHOLE, Share
 from yallmp.daemon import Daemon, Draining
 from yallmp.daemonlog import LogFileError, Output, observer_of
@@ -57,8 +58,7 @@ from yallmp.mock import agents
 from yallmp.names import Names, ResolvingReactor
 from yallmp.observers import telling
 from yallmp.persistence import Alone, Persistence
-from yallmp.recorder import Recorder
-from yallmp.recording import Lines, Recording
+from yallmp.recording import Lines, Recording, recorder_for
 from yallmp.reloads import ask_in_passing
 from yallmp.rereading import UNUSABLE, Rereading, check, sayings
 from yallmp.shortcuts import Shortcuts
@@ -82,6 +82,7 @@ class Parts:
     """The parts of a proxy that something outside of them needs."""
 
     registry: Registry
+    masker: Maskers
     forwarding: Forwarding
     wires: Wires
     site: ProxySite
@@ -125,7 +126,7 @@ def wired(
         lean=config.server.http_client == "llhttp",
     )
     registry.watch(wires.change)
-    slots = Slots(reactor, registry.in_flight, share)
+    slots, masker = Slots(reactor, registry.in_flight, share), Maskers(registry.secrets)
     registry.watch(slots.change)
     tools = Tools(
         Upstream(agents(wires, wall), reactor),
@@ -135,7 +136,7 @@ def wired(
         wall,
         draw,
         tell,
-        Maskers(registry.secrets).mask,
+        masker.mask,
         clerk,
     )
     forwarding = Forwarding(tools)
@@ -148,7 +149,7 @@ def wired(
         front, registry.limits, front.refused, front.left, reactor, share, tools.account
     )
     observe(metrics.instruments, registry, tools.slots, site, wires, reactor)
-    return Parts(registry, forwarding, wires, site, draining, changes)
+    return Parts(registry, masker, forwarding, wires, site, draining, changes)
 
 
 def _refused(registry: Registry, address: str) -> str | None:
@@ -175,7 +176,7 @@ def makeService(
     served = _served(config, output, reactor, metrics)
     registry, changes = served.parts.registry, served.parts.changes
     Persistence(registry).restore()
-    changes.rereading = Rereading(source, reactor, time.time, Maskers(registry.secrets))
+    changes.rereading = Rereading(source, reactor, time.time, served.parts.masker)
     metrics.instruments.add(changes.rereading.history.read)
     changes.herald = herald = herald_of(os.environ, reactor)
     return _daemon(
@@ -237,13 +238,13 @@ def _served(
     **more: Any,
 ) -> Served:
     """The parts for *config* in the real world; *more* is for :func:`wired`."""
-    masker = Maskers(lambda: parts.registry.secrets())  # noqa: PLW0108 - made below
+    masker: Callable[[], Masker] = lambda: parts.masker()  # noqa: E731, PLW0108 - made below
     outfile = output.outfile()
     daemon_log = observer_of(outfile, config.logging, masker)
     lines = Lines(daemon_log, masker)
     counts = Counts(lambda name: parts.registry.catalog.known(name))  # noqa: PLW0108 - likewise
     left: Callable[[], float] = lambda: parts.draining.left(reactor)  # noqa: E731
-    make = partial(_recorder, reactor, share, left)
+    make = partial(recorder_for, reactor, share, left)
     clerk = Clerk(reactor, left)
     recording = Recording(reactor, config.logging, make, lines, counts, clerk)
     parts: Parts = wired(
@@ -282,19 +283,4 @@ def _daemon(
         herald,
         lambda: parts.registry.catalog.config,
         **more,
-    )
-
-
-def _recorder(
-    reactor: Any, share: Share, stop_timeout: Callable[[], float], logging: Logging
-) -> Recorder:
-    return Recorder(
-        reactor,
-        logging.directory,
-        max_age=logging.max_age,
-        max_total_bytes=logging.max_total_bytes,
-        queue_bytes=logging.queue_bytes,
-        log=Logger(namespace="yallmp.recorder"),
-        stop_timeout=stop_timeout,
-        sweeps_for=share.sweeps_for,
     )
