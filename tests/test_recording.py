@@ -70,11 +70,7 @@ class RecordingCase(SynchronousTestCase):
         self.counts = Counts(lambda name: True)
         self.out = io.StringIO()
         self.logging = Logging(directory="/one")
-        log = DaemonLog(self.out, lambda: MASKER, self.logging)
-        make: Any = self.recorder_for
-        self.recording = Recording(
-            self.clock, self.logging, make, Lines(log, lambda: MASKER), self.counts, AT_ONCE
-        )
+        self.recording = self.recording_to(DaemonLog(self.out, lambda: MASKER, self.logging))
         self.recording.startService()
 
     def recording_to(self, log: DaemonLog | None) -> Recording:
@@ -185,10 +181,7 @@ class RecorderTests(RecordingCase):
 
     def test_before_the_start(self) -> None:
         """A change does not start anything."""
-        make: Any = self.recorder_for
-        recording = Recording(
-            self.clock, self.logging, make, Lines(None, lambda: MASKER), self.counts, AT_ONCE
-        )
+        recording = self.recording_to(None)
         recording.change(Config(logging=evolve(self.logging, directory="/two")))
         self.assertEqual([each.did for each in self.made[1:]], [[], []])
 
