@@ -381,9 +381,8 @@ class NeedleTests(SynchronousTestCase):
         pieces = [secrets[n % len(secrets)].encode()[:end] + rest for n, end, rest in parts]
         data = b"".join(pieces)
         few = Masker(secrets)
-        self.patch(masking, "_LOTS", 0)
-        lots = Masker(secrets)
+        with patch.object(masking, "_LOTS", 0):
+            lots = Masker(secrets)
         self.assertEqual(lots.mask(data), few.mask(data))
         self.assertEqual((lots.finds(data), lots.held(data)), (few.finds(data), few.held(data)))
         self.assertEqual(streamed(lots, pieces), streamed(few, pieces))
-        self.patch(masking, "_LOTS", 48)
