@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import ssl
@@ -147,7 +148,7 @@ class SecureCase(LiveCase):
     def setUp(self) -> None:
         super().setUp()
         self.files = Path(tempfile.mkdtemp(prefix="yallmp-tls-"))
-        self.addCleanup(lambda: [each.unlink() for each in self.files.iterdir()])
+        self.addCleanup(shutil.rmtree, self.files)
         self.certify("localhost", "127.0.0.1")
         value = json.loads(configuration(self.backend.api_base))
         paths = {"cert": str(self.files / "cert.pem"), "key": str(self.files / "key.pem")}
