@@ -377,7 +377,7 @@ class Pouring:
 
 def with_twisted(case: type[Any]) -> type[Any]:
     """*case*, with Twisted's client."""
-    return type(f"Twisted{case.__name__}", (case,), {"lean": False, "__module__": __name__})
+    return type(f"Twisted{case.__name__}", (case,), {"lean": False, "__module__": case.__module__})
 
 
 TwistedLeftOverTests = with_twisted(LeftOverTests)

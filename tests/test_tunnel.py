@@ -15,7 +15,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from tests.authority import authority
-from tests.test_hostile_backends import BackendCase
+from tests.test_hostile_backends import BackendCase, with_twisted
 from yallmp.core.backend import Backend, Tls
 from yallmp.core.problems import AttemptFailed, Reason
 from yallmp.core.proxies import Proxy
@@ -253,11 +253,6 @@ class PlainTests(ProxyCase):
         self.assertEqual(answered, (200, f"/x 127.0.0.1:{to}".encode()))
         self.assertEqual(await self.once_more(url, proxy), through)
         self.assertTrue(self.wire.reused)
-
-
-def with_twisted(case: type[Any]) -> type[Any]:
-    """*case*, with Twisted's client."""
-    return type(f"Twisted{case.__name__}", (case,), {"lean": False, "__module__": __name__})
 
 
 TwistedEncryptedTests = with_twisted(EncryptedTests)
