@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.configs import backend, entry, problems
+from tests.configs import parsed as configured
 from yallmp.check import destination, facts
 from yallmp.core.config.entries import parse_backend
 from yallmp.core.masking import Masker
@@ -145,8 +146,9 @@ class BackendTests(SynchronousTestCase):
 
     def test_one_for_all(self) -> None:
         """In ``router_settings``."""
-        from_router = f"{entry(ELSEWHERE)}router_settings: {{http_proxy: 'http://other:1'}}\n"
-        self.assertEqual(problems(from_router), [])
+        text = f"{entry(ELSEWHERE)}router_settings: {{http_proxy: 'http://other:1'}}\n"
+        (found,) = configured(text, self.environ).backends
+        self.assertEqual(found.proxy, Proxy("other", 1))
 
     def test_a_bad_one(self) -> None:
         """It stops the start where it would be needed, and is not shown."""
