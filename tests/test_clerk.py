@@ -368,7 +368,6 @@ class ClerkTests(SynchronousTestCase):
     def test_stopping_leaves_time_for_the_records(self) -> None:
         """A process that hangs is killed before all of the time is over."""
         self.clerk = Clerk(self.reactor, lambda: 2.0)
-        self.clerk.startService()
         self.clerk.ask(len, b"abc").addErrback(lambda _: None)
         stopped = self.stopping()
         self.reactor.advance(2.0 - FOR_RECORDS)
