@@ -23,7 +23,6 @@ from yallmp.persistence import Persistence
 from yallmp.siblings import PATIENCE as LONG_PATIENCE
 from yallmp.siblings import PATIENCE_OF_READING
 from yallmp.systemd import Herald
-from yallmp.worker_process import Command, Listener, WorkerProcess
 
 STEPS = ["ask", "ask", "reload", "receive", "deliver", "die", "time"]
 reloads = st.lists(st.sampled_from("abcz"), unique=True).map(
@@ -50,16 +49,8 @@ class AgreementCase(SynchronousTestCase):
         self.reactor = WorkersReactor()
         self.registry = registry
         self.read: list[Reload | BadConfiguration] = []
-        self.agreement = agreement = Agreement(self.reactor, kind(registry), self.rereading)
-        listener = Listener(agreement.order, agreement.heard, agreement.gone, lambda lines: None)
-        command = Command(("python",), {}, (1, 2))
-        for number in (1, 2, 3):
-            agreement.workers[number] = WorkerProcess(
-                self.reactor, number, command, 10 + number, listener
-            )
-        for worker in agreement.workers.values():
-            worker.start()
-        self.reactor.pump()
+        self.agreement = Agreement(self.reactor, kind(registry), self.rereading)
+        self.reactor.employ(self.agreement, 3)
 
     def ask(self, worker: PretendedWorker, change: Change) -> Deferred[Made]:
         """A client of *worker* wants a change."""

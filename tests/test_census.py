@@ -17,7 +17,7 @@ from yallmp.core.readings import Reading
 from yallmp.persistence import Persistence
 from yallmp.totals import PATIENCE as LONG_PATIENCE
 from yallmp.totals import Sole
-from yallmp.worker_process import FIRST_DELAY, Command, Listener, WorkerProcess
+from yallmp.worker_process import FIRST_DELAY
 
 
 class CensusCase(SynchronousTestCase):
@@ -29,16 +29,8 @@ class CensusCase(SynchronousTestCase):
     def prepare(self) -> None:
         """The workers serve."""
         self.reactor = WorkersReactor()
-        self.agreement = agreement = Agreement(self.reactor, Persistence(fresh()))
-        listener = Listener(agreement.order, agreement.heard, agreement.gone, lambda lines: None)
-        command = Command(("python",), {}, (1, 2))
-        for number in (1, 2, 3):
-            agreement.workers[number] = WorkerProcess(
-                self.reactor, number, command, 10 + number, listener
-            )
-        for worker in agreement.workers.values():
-            worker.start()
-        self.reactor.pump()
+        self.agreement = Agreement(self.reactor, Persistence(fresh()))
+        self.reactor.employ(self.agreement, 3)
         self.counts: dict[PretendedWorker, int] = {}
         for pretended in self.reactor.up:
             self.measure(pretended, 0)

@@ -13,12 +13,13 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from yallmp.agreement import Agreement
 from yallmp.core.control import Order, decoded, size_of
 from yallmp.core.readings import Instruments
 from yallmp.core.registry import Registry
 from yallmp.siblings import Siblings
 from yallmp.totals import Shared
-from yallmp.worker_process import ANSWERS
+from yallmp.worker_process import ANSWERS, Command, Listener, WorkerProcess
 
 
 class PretendedWorker:
@@ -163,6 +164,17 @@ class WorkersReactor(Clock):
     def up(self) -> list[PretendedWorker]:
         """Those that live, in the order of their start."""
         return [worker for worker in self.workers if not worker.is_dead]
+
+    def employ(self, agreement: Agreement, count: int) -> None:
+        """Have *count* workers of *agreement*, which serve."""
+        listener = Listener(agreement.order, agreement.heard, agreement.gone, lambda lines: None)
+        command = Command(("python",), {}, (1, 2))
+        for number in range(1, count + 1):
+            worker = WorkerProcess(self, number, command, 10 + number, listener)
+            agreement.workers[number] = worker
+        for worker in agreement.workers.values():
+            worker.start()
+        self.pump()
 
     def pump(self) -> None:
         """Pass on everything that waits in a pipe, until nothing does."""
