@@ -114,7 +114,7 @@ class BodyTests(RoomCase):
         part = b"186a0\r\n" + b"x" * 100_000 + b"\r\n"
         client = self.raw(HEAD % b"Transfer-Encoding: chunked" + part * 10)
         self.assertEqual((client.data, self.account.held), (b"", ROOM))
-        self.net.ends[-1 if self.net.ends[-1].protocol is client else -2].write(b"1\r\nx\r\n")
+        client.transport.write(b"1\r\nx\r\n")
         self.net.pump()
         self.assert_shed(client.data)
         self.assertEqual(self.account.held, 0)
@@ -203,11 +203,10 @@ class AnswerTests(RoomCase):
         self.serve_with(large(300_000))
         body = json.dumps({"model": "m", "messages": [{}]}).encode()
         client = self.raw(HEAD % (b"Content-Length: %d" % len(body)))
-        (end,) = [each for each in self.net.ends if each.protocol is client]
-        end.pauseProducing()
-        end.write(body)
+        client.transport.pauseProducing()
+        client.transport.write(body)
         self.net.pump()
         self.assertEqual(len(self.fakes["m"].requests), 1)
-        end.abortConnection()
+        client.transport.abortConnection()
         self.net.pump()
         self.assertEqual(self.account.held, 0)

@@ -69,10 +69,9 @@ class RefusalTests(ProxyCase):
     def test_a_head_that_comes_too_slowly(self) -> None:
         """Ten seconds in all, however lively the lines are."""
         client = self.raw(b"GET /health HTTP/1.1\r\n")
-        (end,) = [e for e in self.net.ends if e.protocol is client]
         for _ in range(9):
             self.net.pass_time(1)
-            end.write(b"X: x\r\n")
+            client.transport.write(b"X: x\r\n")
         self.assertEqual(client.data, b"")
         self.net.pass_time(1.5)
         self.assertEqual(parsed(client.data)[0], 408)
@@ -104,8 +103,7 @@ class RefusalTests(ProxyCase):
         client = self.raw(head + b"x" * 500_000)
         self.assertEqual(parsed(client.data)[0], 413)
         self.assertIsNone(client.lost)
-        (end,) = [e for e in self.net.ends if e.protocol is client]
-        end.write(b"x" * 700_000)
+        client.transport.write(b"x" * 700_000)
         self.net.pump()
         self.assertIsNotNone(client.lost)
 
@@ -133,8 +131,7 @@ class RefusalTests(ProxyCase):
         """It has a record like every other request to an endpoint."""
         head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
         client = self.raw(head + b"half")
-        (end,) = [e for e in self.net.ends if e.protocol is client]
-        end.loseConnection()
+        client.transport.loseConnection()
         self.net.pump()
         self.assertEqual([b.recorded for b in self.events_told(Begin)], [True])
         (told,) = self.events_told(End)
@@ -169,11 +166,10 @@ class RefusalTests(ProxyCase):
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
         )
         client = self.raw(head % len(body) + body)
-        (end,) = [e for e in self.net.ends if e.protocol is client]
-        end.write(b"x" * 16_000)
+        client.transport.write(b"x" * 16_000)
         self.net.pump()
         self.assertIsNone(client.lost)
-        end.write(b"x" * 1_000)
+        client.transport.write(b"x" * 1_000)
         self.net.pump()
         self.assertIsNotNone(client.lost)
         self.assertEqual(len(self.fakes["m"].left), 1)
@@ -186,8 +182,7 @@ class RefusalTests(ProxyCase):
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 32\r\n\r\n"
         )
         client = self.raw(head + body + b"x" * 20_000)
-        (end,) = [e for e in self.net.ends if e.protocol is client]
-        end.write(b"x" * 100)
+        client.transport.write(b"x" * 100)
         self.net.pump()
         self.assertIsNotNone(client.lost)
         self.assertEqual(len(self.fakes["m"].left), 1)
@@ -195,8 +190,7 @@ class RefusalTests(ProxyCase):
     def test_each_refusal_is_told_with_its_own_line(self) -> None:
         """Not with that of the request before it on the connection; a URL is its path."""
         client = self.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        (end,) = [e for e in self.net.ends if e.protocol is client]
-        end.write(b"x" * 5000)
+        client.transport.write(b"x" * 5000)
         self.net.pump()
         self.assertEqual(self.events_told(Begin)[-1].path, "")
         url = (
@@ -212,11 +206,10 @@ class RefusalTests(ProxyCase):
         one = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
         client = self.raw(one + one)
         self.assertEqual(client.data.count(b"200 OK"), 2)
-        (end,) = [e for e in self.net.ends if e.protocol is client]
-        end.write(one)
+        client.transport.write(one)
         self.net.pump()
         self.assertEqual(client.data.count(b"200 OK"), 3)
-        end.loseConnection()
+        client.transport.loseConnection()
         self.net.pump()
 
     def test_an_idle_connection_is_closed(self) -> None:

@@ -147,9 +147,8 @@ class AnswerTests(ProxyCase):
         )
         client = self.raw(head % len(body) + body)
         self.net.pass_time(4, step=0.5)
-        (end,) = [each for each in self.net.ends if each.protocol is client]
         first = client.data
-        end.write(head % len(body) + body)
+        client.transport.write(head % len(body) + body)
         self.net.pass_time(4, step=0.5)
         return first, client.data[len(first) :]
 
