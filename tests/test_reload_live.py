@@ -9,36 +9,19 @@ import json
 import os
 import signal
 import sys
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
 
-from tests.live_proxy import (
-    CLIENT_KEY,
-    PATIENCE,
-    LiveCase,
-    ProxyProcess,
-    configuration,
-    entry,
-    eventually,
-)
-from tests.live_streams import Stream, Streams
-
-_direct = build_opener(ProxyHandler({}))
+from tests.live_admin import AdminCase, children
+from tests.live_proxy import entry, eventually
 
 
-class ReloadCase(LiveCase):
+class ReloadCase(AdminCase):
     """A proxy of its own for each test."""
 
     workers = 1
 
     def setUp(self) -> None:
         super().setUp()
-        self.value = json.loads(configuration(self.backend.api_base))
-        self.value["general_settings"]["server"]["workers"] = self.workers
-        self.value["general_settings"]["admin_key"] = CLIENT_KEY
-        self.proxy = ProxyProcess(json.dumps(self.value))
-        eventually(lambda: self.proxy.said.count(" listens on ") == self.workers, "all serve")
+        self.start(self.workers)
 
     def write(self) -> None:
         """The file is what ``value`` is now."""
@@ -57,25 +40,6 @@ class ReloadCase(LiveCase):
         """Wait until its log has it so many times."""
         eventually(lambda: self.proxy.said.count(what) >= times, f"a log with {what!r}")
 
-    def ask(self, path: str, value: Any = None, method: str = "POST") -> tuple[int, Any]:
-        """The status and the JSON of the answer to a request on a connection of its own."""
-        body = None if value is None else json.dumps(value).encode()
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {CLIENT_KEY}"}
-        url = f"http://127.0.0.1:{self.proxy.port}{path}"
-        try:
-            request = Request(url, body, headers, method=method)
-            with _direct.open(request, timeout=PATIENCE) as answer:
-                return answer.status, json.loads(answer.read())
-        except HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read())
-
-    def chat(self, model: str = "chat") -> int:
-        """The status of a small chat request."""
-        messages = [{"role": "user", "content": "Hello."}]
-        body = {"model": model, "messages": messages, "user": self.tag}
-        return self.ask("/v1/chat/completions", body)[0]
-
 
 class AloneTests(ReloadCase):
     """One process."""
@@ -93,15 +57,12 @@ class AloneTests(ReloadCase):
 
     def test_streams_over_a_reload(self) -> None:
         """Those that are open end whole, also where their model is gone by then."""
-        opened = [Stream.opened(self.proxy.port, "gated", self.tag) for _ in range(8)]
-        streams = Streams(opened)
-        self.addCleanup(streams.close)
-        streams.follow(lambda: self.seen()["open"] == 8)
+        streams = self.streams(8)
         models = self.value["model_list"]
         models[:] = [each for each in models if each["model_name"] != "gated"]
         self.value["general_settings"]["api_keys"].pop("narrow")
         self.write()
-        status, answer = self.ask("/admin/reload")
+        status, answer = self.ask("POST", "/admin/reload")
         self.assertEqual((status, answer["backends"]["removed"]), (200, ["gated"]))
         self.assertEqual([self.chat("gated") for _ in range(8)], [404] * 8)
         self.backend.release(self.tag)
@@ -126,23 +87,23 @@ class AloneTests(ReloadCase):
         good = json.dumps(self.value)
         for text in (good[: len(good) // 2], "", "model_list: []", '{"modle_list": []}'):
             path.write_text(text)
-            status, answer = self.ask("/admin/reload")
+            status, answer = self.ask("POST", "/admin/reload")
             self.assertEqual((status, answer["error"]["code"]), (400, "invalid_configuration"))
             self.assertIn("config.yaml", answer["error"]["problems"][0])
             self.assertEqual(self.chat(), 200)
         path.unlink()
-        self.assertEqual(self.ask("/admin/reload")[0], 400)
+        self.assertEqual(self.ask("POST", "/admin/reload")[0], 400)
         self.hang_up()
         self.says("the one before stays in force", 6)
         self.assertEqual(self.chat(), 200)
         path.write_text(good)
-        self.assertEqual(self.ask("/admin/reload")[0], 200)
+        self.assertEqual(self.ask("POST", "/admin/reload")[0], 200)
 
     def test_keys(self) -> None:
         """A key that is taken out opens nothing from the next request on."""
         self.value["general_settings"]["api_keys"] = {"other": "sk-another-one-4711"}
         self.write()
-        self.assertEqual(self.ask("/admin/reload")[0], 200)
+        self.assertEqual(self.ask("POST", "/admin/reload")[0], 200)
         self.assertEqual([self.chat() for _ in range(8)], [401] * 8)
 
 
@@ -155,10 +116,8 @@ class WorkersTests(AloneTests):
     def test_a_worker_that_starts_later(self) -> None:
         """It begins with the newest, whatever the file says by then."""
         self.add("newer")
-        self.assertEqual(self.ask("/admin/reload")[0], 200)
+        self.assertEqual(self.ask("POST", "/admin/reload")[0], 200)
         (self.proxy.folder / "config.yaml").unlink()
-        children = f"/proc/{self.proxy.process.pid}/task/{self.proxy.process.pid}/children"
-        with open(children, encoding="ascii") as listed:
-            os.kill(int(listed.read().split()[0]), signal.SIGKILL)
-        self.says(" listens on ", 3)
+        os.kill(min(children(self.proxy.process.pid)), signal.SIGKILL)
+        self.serving(3)
         self.assertEqual([self.chat("newer") for _ in range(16)], [200] * 16)

@@ -9,32 +9,15 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.live_proxy import (
-    CLIENT_KEY,
-    PATIENCE,
-    LiveCase,
-    ProxyProcess,
-    configuration,
-    entry,
-    eventually,
-)
-from tests.live_streams import Stream, Streams
+from tests.live_admin import AdminCase, children
+from tests.live_proxy import PATIENCE, entry, eventually
 
 STREAMS = 24
 #: Enough for each worker to be asked: a connection goes to either of them by chance.
 ASKED = 16
-_direct = build_opener(ProxyHandler({}))
-
-
-def children(pid: int) -> set[int]:
-    """The processes that *pid* has started and that live."""
-    return {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def lives(pid: int) -> bool:
@@ -45,7 +28,7 @@ def lives(pid: int) -> bool:
         return False
 
 
-class WorkersCase(LiveCase):
+class WorkersCase(AdminCase):
     """A proxy of two workers for each test."""
 
     skip = None if sys.platform.startswith("linux") else "several workers need Linux"
@@ -53,53 +36,13 @@ class WorkersCase(LiveCase):
     def setUp(self) -> None:
         super().setUp()
         self.pids: set[int] = set()
-        self.start(2)
-
-    def start(self, count: int) -> None:
-        """Start a proxy; all its workers serve when this returns."""
-        value = json.loads(configuration(self.backend.api_base))
-        value["general_settings"]["server"]["workers"] = count
-        value["general_settings"]["admin"] = {"persist": "models.json"}
-        value["general_settings"]["admin_key"] = CLIENT_KEY
-        self.proxy = ProxyProcess(json.dumps(value))
-        self.serving(count)
+        self.start(2, admin={"persist": "models.json"})
         self.pids = children(self.proxy.process.pid)
-        self.assertEqual(len(self.pids), count)
-
-    def serving(self, times: int) -> None:
-        """Wait until workers have begun to serve so many times."""
-        eventually(lambda: self.proxy.said.count(" listens on ") == times, "workers that serve")
+        self.assertEqual(len(self.pids), 2)
 
     def gone(self) -> None:
         """Wait until no worker is left."""
         eventually(lambda: not any(map(lives, self.pids)), "workers that are gone")
-
-    def ask(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
-        """The status and the JSON of the answer to a request on a connection of its own."""
-        body = None if value is None else json.dumps(value).encode()
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {CLIENT_KEY}"}
-        url = f"http://127.0.0.1:{self.proxy.port}{path}"
-        request = Request(url, body, headers, method=method)
-        try:
-            with _direct.open(request, timeout=PATIENCE) as answer:
-                return answer.status, json.loads(answer.read())
-        except HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read())
-
-    def chat(self, model: str) -> int:
-        """The status of a small chat request."""
-        messages = [{"role": "user", "content": "Hello."}]
-        body = {"model": model, "messages": messages, "user": self.tag}
-        return self.ask("POST", "/v1/chat/completions", body)[0]
-
-    def streams(self, count: int) -> Streams:
-        """Streams that wait for the backend to be released; it has seen all of them."""
-        opened = [Stream.opened(self.proxy.port, "gated", self.tag) for _ in range(count)]
-        streams = Streams(opened)
-        self.addCleanup(streams.close)
-        streams.follow(lambda: self.seen()["open"] == count)
-        return streams
 
 
 class LoadTests(WorkersCase):
@@ -145,10 +88,7 @@ class MetricsTests(WorkersCase):
 
     def counted(self) -> dict[str, float]:
         """Requests that went well, and workers, of the whole service."""
-        url = f"http://127.0.0.1:{self.proxy.port}/metrics"
-        request = Request(url, headers={"Authorization": f"Bearer {CLIENT_KEY}"})
-        with _direct.open(request, timeout=PATIENCE) as answer:
-            text = answer.read().decode()
+        text = self.read("GET", "/metrics")[1].decode()
         samples = [s for each in text_string_to_metric_families(text) for s in each.samples]
         chats = [s.value for s in samples if s.labels.get("endpoint") == "chat"
                  and s.name == "yallmp_requests_total"]  # fmt: skip
