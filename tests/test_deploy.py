@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import files
 from yallmp.core.config import ConfigError
+from yallmp.core.settings import Config
+from yallmp.daemon import AFTER_DRAIN
 
 ROOT = Path(__file__).parent.parent
 DOCKER = ROOT / "deploy" / "docker"
@@ -69,7 +71,8 @@ class ComposeTests(SynchronousTestCase):
 
     def test_it_may_end_in_peace(self) -> None:
         """It gets longer than requests do."""
-        self.assertGreater(int(self.service["stop_grace_period"].rstrip("s")), 30 + 2)
+        needed = Config().drain_timeout + AFTER_DRAIN
+        self.assertGreater(int(self.service["stop_grace_period"].rstrip("s")), needed)
 
     def test_it_may_do_little(self) -> None:
         """No capabilities, nothing to write to but its volume; the port is for this machine."""

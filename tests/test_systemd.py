@@ -11,6 +11,8 @@ from unittest import skipUnless
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from yallmp.core.settings import Config
+from yallmp.daemon import AFTER_DRAIN
 from yallmp.systemd import Herald, Messenger, herald_of, silent
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
@@ -114,7 +116,7 @@ class UnitTests(SynchronousTestCase):
         """systemd learns from us when we serve, and our stop is not cut short."""
         service = self.unit("yallmp.service")["Service"]
         self.assertEqual(service["Type"], "notify")
-        self.assertGreater(int(service["TimeoutStopSec"]), 30 + 2)
+        self.assertGreater(int(service["TimeoutStopSec"]), Config().drain_timeout + AFTER_DRAIN)
         self.assertIn("-HUP", service["ExecReload"])
         self.assertEqual(service["DynamicUser"], "yes")
 
