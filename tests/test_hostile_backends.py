@@ -33,6 +33,8 @@ FAREWELL = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length
 #: More than the sockets of both sides hold together.
 HUGE = 16 * 1024 * 1024
 LARGE = 100 * 1024
+#: Turns of the reactor in which a client here has surely read a small answer.
+TURNS = 10
 LIMITS = Limits()
 SMALL_HEAD = Limits(max_response_head_bytes=2000)
 
@@ -355,9 +357,16 @@ def ending(answer: bytes, end: str, *, beneath: bool = False) -> Callable[[Peer]
     def whole(peer: Peer) -> None:
         peer.transport.write(answer)
         over = peer.transport.transport if beneath else peer.transport
-        reactor.callLater(0.05, getattr(over, end))
+        _after(TURNS, getattr(over, end))
 
     return whole
+
+
+def _after(turns: int, call: Callable[[], None]) -> None:
+    if turns:
+        reactor.callLater(0, _after, turns - 1, call)
+    else:
+        call()
 
 
 @define(eq=False)
