@@ -26,7 +26,7 @@ from string import Template
 
 from attrs import frozen
 
-from chaos.framings import Framing
+from chaos.framing import Framing
 
 #: How long a client waits for anything more, once it has all that it hopes for; seconds.
 QUIET = 0.3

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chaos.framings import CHUNKED, CHUNKS, KEY, MARKER, Framing, framings, head, whole
+from chaos.framing import CHUNKED, CHUNKS, KEY, MARKER, Framing, head, whole
+from chaos.framings import framings
 from tests.fakes import ProxyCase
 from yallmp.channel import ProxyChannel
 from yallmp.core.framing import are_plain, is_for_us

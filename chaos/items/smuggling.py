@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 
 from chaos import smuggling
-from chaos.framings import KEY, MARKER, Framing, framings
+from chaos.framing import KEY, MARKER, Framing
+from chaos.framings import framings
 from chaos.item import Absent, Item
 from chaos.scripts import WELL
 from chaos.stand import Stand
