@@ -21,6 +21,13 @@ a fault is written down as it happens, one step after the other.  Nothing here i
 - :mod:`chaos.secrets`: what is planted, and the search for it
 - :mod:`chaos.run`, :mod:`chaos.report` and :mod:`chaos.command`: running and telling
 - :mod:`chaos.items`: the catalogue
+- :mod:`chaos.framing`, :mod:`chaos.declared`, :mod:`chaos.framings` and :mod:`chaos.smuggling`:
+  requests whose end is doubtful, and sending them
+- :mod:`chaos.certificates`: those of backends that speak TLS
+- :mod:`chaos.activation`: a proxy on a socket that outlives it
+- :mod:`chaos.stall`: how long one request keeps the reactor, with :mod:`chaos.stall_loads` and
+  :mod:`chaos.stalled`
+- :mod:`chaos.fuzz`: parsers and endpoints under what nobody thought of
 - :mod:`chaos.soak`: all of it at once and for long, a package with a map of its own
 - :mod:`chaos.broken`: proxies with one thing broken, which the catalogue must find
 """
