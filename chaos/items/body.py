@@ -40,7 +40,7 @@ def _rescued(stand: Stand) -> None:
 def _in_time(stand: Stand) -> None:
     reply = stand.ask()
     served(stand, reply)
-    bounded(stand, reply, 1.0)
+    bounded(stand, reply, stand.item.params["request_timeout"])
 
 
 def _refused_in_time(stand: Stand) -> None:
