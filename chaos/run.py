@@ -139,7 +139,7 @@ class Run:
         if item.config is not None:
             return self._alone(item)
         stand = Stand(item, proxy, listeners)
-        return stand.seen, _checked(stand) or _mishap(stand)
+        return stand.seen, _judged(stand)
 
     def _alone(self, item: Item) -> tuple[Seen, Exception | None]:
         """An item with a proxy of its own."""
@@ -150,7 +150,7 @@ class Run:
             return Seen(), error
         stand = Stand(item, proxy, listeners)
         try:
-            return stand.seen, _checked(stand) or _mishap(stand)
+            return stand.seen, _judged(stand)
         finally:
             stand.close()
             self._over(proxy, listeners)
@@ -170,12 +170,23 @@ def _foreign(listener: Listener) -> list[Found]:
     return secrets.search("a backend", raw, foreign)
 
 
-def _mishap(stand: Stand) -> Exception | None:
-    """What went wrong beside the check: a script, or the proxy with a traceback."""
+def _judged(stand: Stand) -> Exception | None:
+    """What went wrong in this try, by the check or beside it."""
+    before = _called(stand)
+    return _checked(stand) or _mishap(stand, before)
+
+
+def _called(stand: Stand) -> int:
+    """How often the first backend was called so far, in all tries."""
+    return sum(1 + len(peer.asks) for each in stand.backends[:1] for peer in list(each.peers))
+
+
+def _mishap(stand: Stand, before: int) -> Exception | None:
+    """What went wrong beside the check: a script, no call at all, or a traceback of the proxy."""
     broken = [each for backend in stand.backends for each in backend.failures]
     if broken:
         return Wrong(f"a script of this item failed: {broken[0]}")
-    if any(backend.expected and not backend.peers for backend in stand.backends[:1]):
+    if any(backend.expected for backend in stand.backends[:1]) and _called(stand) == before:
         return Wrong("the backend was never called: the fault was not played")
     said = stand.proxy.said
     if "Traceback" in said:

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from contextlib import redirect_stdout
 from io import StringIO
-from itertools import pairwise
+from itertools import count, pairwise
 from urllib.parse import quote
 
 from hypothesis import given
@@ -22,9 +22,13 @@ from chaos.broken.builds import BUILDS
 from chaos.client import Reading
 from chaos.figures import GOALS, Measured
 from chaos.heard import Answer
+from chaos.item import Item, Late
 from chaos.items import ITEMS
 from chaos.run import Outcome, Run
-from chaos.scripts import DONE, TEXT, beginning, ending, events, stream, tokens
+from chaos.scripts import DONE, TEXT, WELL, beginning, ending, events, stream, tokens
+from chaos.stand import Stand
+
+NO_PROC = None if sys.platform.startswith("linux") else "processes are looked at in /proc"
 
 #: Quick items of each group.
 SELECTION = (
@@ -159,10 +163,32 @@ class FigureTests(SynchronousTestCase):
         self.assertTrue(all(goal.words for goal in GOALS.values()))
 
 
+class RunTests(SynchronousTestCase):
+    """What a run makes of an item."""
+
+    skip = NO_PROC
+
+    def test_a_try_without_its_fault_shows_nothing(self) -> None:
+        """A backend that rests after the first tries lets a later one pass: that is no pass."""
+        tries = count()
+
+        def check(stand: Stand) -> None:
+            if not next(tries):
+                stand.ask()
+                raise Late("too late")
+
+        item = Item("test.late", "", "", "", check, (WELL,))
+        run = Run([item], lambda _: None)
+        run.run()
+        (outcome,) = run.outcomes
+        self.assertEqual((outcome.word, outcome.tries), ("failed", 2))
+        self.assertIn("never called", outcome.why)
+
+
 class SelectionTests(SynchronousTestCase):
     """A real proxy, real sockets, a few faults of each kind."""
 
-    skip = None if sys.platform.startswith("linux") else "processes are looked at in /proc"
+    skip = NO_PROC
 
     def test_selection(self) -> None:
         """All of it passes, and no secret is left anywhere."""
