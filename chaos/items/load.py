@@ -16,6 +16,7 @@ from chaos.item import Item
 from chaos.peer import Ask, Peer
 from chaos.scripts import TEXT, WELL, each, error, events, says, stream_head, well
 from chaos.stand import Stand
+from chaos.upstream import eventually
 
 #: Connections to backends are closed soon, so that what is left over can be counted.
 BRIEF: dict[str, Any] = {"limits": {"upstream_idle": 1}}
@@ -99,7 +100,7 @@ def _left_over(stand: Stand, before: int) -> None:
     def over() -> int:
         return max(0, stand.proxy.descriptors - before) + _in_flight(stand)
 
-    stand.soon(lambda: not over(), "something stays open", 15.0) if over() else None
+    eventually(lambda: not over(), 15.0, 0.05)
     stand.figure("10", float(over()))
 
 
