@@ -209,10 +209,10 @@ def _stuck(stand: Stand) -> None:
 
 def _silent_crowd(stand: Stand) -> None:
     """Clients that connect and say nothing are in nobody's way."""
-    crowd = [stand.caller() for _ in range(300)]
+    for _ in range(300):
+        stand.caller()
     for _ in range(5):
         served(stand, stand.ask())
-    stand.must(len(crowd) == 300, "they are not there")
 
 
 def slow_answer(peer: Peer, _: Ask) -> None:
