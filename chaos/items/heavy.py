@@ -1,7 +1,7 @@
 """
 Answers that are large, or become large: what they take of memory, against a proxy of its own.
 
-The figure is the growth of the proxy's peak, recorder included, over what it took before.
+The figure is the growth of what all of its processes have resident (:mod:`chaos.memory`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """
-Hostile input: bodies that are not what they should be, requests that are none, and what it
-costs others while one of them is read.
+Hostile input: bodies that are not what they should be, and requests that are none.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _usage(stand: Stand) -> None:
 
 
 def byte_by_byte(peer: Peer) -> None:
-    """Each byte in a write, and a chunk, of its own."""
+    """Each byte in a write, and a chunk, of its own; later on seven of them."""
     peer.ask()
     peer.send(stream_head())
     for byte in PLAIN[: len(PLAIN) // 8]:
@@ -183,7 +183,7 @@ ITEMS = (
     ),
     Item(
         "stream.byte-by-byte",
-        "events split at every byte",
+        "events split at every byte, or every seven",
         "the whole text",
         "parses reads in place of events",
         _whole,
