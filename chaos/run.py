@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -100,10 +101,12 @@ class Run:
             for number, spec in enumerate(item.backends)
         ]
 
-    def _start(self, served: Sequence[tuple[Item, list[Listener]]], more: object) -> Proxy:
+    def _start(
+        self, served: Sequence[tuple[Item, list[Listener]]], more: Mapping[str, Any]
+    ) -> Proxy:
         made = setting.configuration(
-            served, dict(more), workers=self.workers, authority=self._certificates.authority  # type: ignore[call-overload]
-        )  # fmt: skip
+            served, more, workers=self.workers, authority=self._certificates.authority
+        )
         return Proxy(self.command, made)
 
     def _over(self, proxy: Proxy, listeners: Sequence[Listener]) -> None:

@@ -9,6 +9,7 @@ that was cut can be told from one that is whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import count
 
 from chaos.item import Script
 from chaos.peer import Ask, Peer
@@ -100,16 +101,16 @@ def drips(*parts: bytes, data: bytes, every: float = 1.0) -> Script:
     return script
 
 
-def in_turn(*scripts: Script | Reply) -> Script:
+def in_turn(*replies: Reply) -> Script:
     """
     Answers the first request with the first reply, and so on; the last one serves the rest.
 
     The count is of the backend's requests, on whatever connection they come.
     """
-    numbers = iter(range(1 << 30))
+    numbers = count()
 
     def reply(peer: Peer, ask: Ask) -> None:
-        scripts[min(next(numbers), len(scripts) - 1)](peer, ask)  # type: ignore[call-arg]
+        replies[min(next(numbers), len(replies) - 1)](peer, ask)
 
     return each(reply)
 
