@@ -27,6 +27,7 @@ from string import Template
 from attrs import frozen
 
 from chaos.framing import Framing
+from chaos.upstream import eventually
 
 #: How long a client waits for anything more, once it has all that it hopes for; seconds.
 QUIET = 0.3
@@ -194,8 +195,14 @@ def nginx(port: int) -> Iterator[Nginx]:
 
 def _await(ports: Iterable[int], process: subprocess.Popen[bytes]) -> None:
     for port in ports:
-        for _ in range(200):
-            if process.poll() is not None:
-                raise RuntimeError("nginx does not start")
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.05):
-                break
+        eventually(partial(_listens_or_ended, port, process), PATIENCE)
+        if process.poll() is not None:
+            raise RuntimeError("nginx does not start")
+
+
+def _listens_or_ended(port: int, process: subprocess.Popen[bytes]) -> bool:
+    if process.poll() is not None:
+        return True
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE):
+        return True
+    return False
