@@ -22,7 +22,7 @@ from typing import Any
 from attrs import define, field
 
 from chaos.item import Wrong
-from chaos.proxy import CHECKOUT, PATIENCE
+from chaos.proxy import PATIENCE, environment
 
 #: Puts the socket in its place, says whose it is, and becomes the proxy.
 _BECOME = (
@@ -82,8 +82,7 @@ class Activated:
             "-c",
             self._path("config.yaml"),
         ]
-        path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
-        environ = {**os.environ, "PYTHONPATH": path, "NOTIFY_SOCKET": self._path("notify")}
+        environ = {**environment(), "NOTIFY_SOCKET": self._path("notify")}
         with open(self._path("output.log"), "ab") as output:
             self._process = subprocess.Popen(
                 words, cwd=self._folder.name, env=environ, pass_fds=(number,),

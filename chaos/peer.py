@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from attrs import define, field, frozen
 
@@ -74,20 +74,17 @@ class Peer:
     One connection, seen from the backend.
 
     :ivar asks: the requests that came on it.
-    :ivar sent: the bytes sent on it; ``got`` those that came.
+    :ivar sent: the bytes sent on it.
     :ivar gone: when the proxy was found to have left, on the monotonic clock.
     :ivar gate: opened when the check lets scripts go on.
     """
 
     sock: socket.socket
-    opened: float
     gate: Gate
     asks: list[Ask] = field(factory=list)
     raw: bytearray = field(factory=bytearray)
     sent: int = 0
-    got: int = 0
     gone: float | None = None
-    how: str = ""
     _buffer: bytearray = field(factory=bytearray)
 
     def ask(self) -> Ask:
@@ -120,22 +117,14 @@ class Peer:
         :raises Over: nothing comes any more.
         """
         try:
-            data = self.sock.recv(READ)
-        except OSError as error:
-            self.over(type(error).__name__)
-        if not data:
-            self.over("end")
-        self._keep(data)
-        return data
+            return self._received()
+        except TimeoutError:
+            self.over()
 
-    def _keep(self, data: bytes) -> None:
-        self.got += len(data)
-        self.raw += data[: KEPT - len(self.raw)]
-
-    def over(self, how: str) -> None:
+    def over(self) -> NoReturn:
         """Note that the proxy has left, and end the script."""
         if self.gone is None:
-            self.gone, self.how = time.monotonic(), how
+            self.gone = time.monotonic()
         raise Over
 
     def send(self, *parts: bytes) -> None:
@@ -143,8 +132,8 @@ class Peer:
         for data in parts:
             try:
                 self.sock.sendall(data)
-            except OSError as error:
-                self.over(type(error).__name__)
+            except OSError:
+                self.over()
             self.sent += len(data)
 
     def pause(self, seconds: float) -> None:
@@ -163,11 +152,11 @@ class Peer:
             data = self.sock.recv(READ)
         except TimeoutError:
             raise
-        except OSError as error:
-            self.over(type(error).__name__)
+        except OSError:
+            self.over()
         if not data:
-            self.over("end")
-        self._keep(data)
+            self.over()
+        self.raw += data[: KEPT - len(self.raw)]
         return data
 
     def hold(self) -> None:

@@ -90,10 +90,9 @@ class Listener:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        opened = time.monotonic()
         sock.settimeout(LONGEST)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer = Peer(sock, opened, self._gate)
+        peer = Peer(sock, self._gate)
         self.peers.append(peer)
         try:
             if self.tls is not None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from pathlib import Path
 
 from attrs import define, field
@@ -81,7 +80,7 @@ class Load:
                 self.ends.append((now(), _id(answer))) if good else self.broken.append(str(answer))
             except OSError as error:
                 self.broken.append(repr(error))
-                time.sleep(0.05)  # noqa: TID251 - there is no reactor here
+                self.stand.wait(0.05)
 
     def end(self) -> None:
         """No more of them."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -66,7 +65,7 @@ class Place:
     def _serve(self, sock: socket.socket) -> None:
         sock.settimeout(LONGEST)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer = Peer(sock, time.monotonic(), self._gate)
+        peer = Peer(sock, self._gate)
         self.peers.add(peer)
         try:
             self.script(peer)
