@@ -27,8 +27,10 @@ VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 1e308, 10**400, "", "x" * 5000, "\ud800", "\0", [], [[]], {}, {"": None},
     [None], {"role": 1}, "\u202e", [{"role": "user"}], -0.0,
 )  # fmt: skip
-NUMBERS = (b"NaN", b"Infinity", b"-Infinity", b"01", b"1.", b".5", b"+1", b"0x1", b"1" * 9999)
-MIB = 1 << 20
+#: In the place of a number.
+NUMBERS = (
+    b"NaN", b"Infinity", b"-Infinity", b"01", b"1.", b".5", b"+1", b"0x1", b"1e", b"1" * 9999,
+)  # fmt: skip
 GOOD = whole(200, completion("m"))
 
 
@@ -74,19 +76,7 @@ def _doubled(whole: bytes, chance: random.Random) -> bytes:
 
 
 def _odd_number(whole: bytes, chance: random.Random) -> bytes:
-    odd = (
-        b"NaN",
-        b"Infinity",
-        b"-Infinity",
-        b"01",
-        b"1.",
-        b".5",
-        b"+1",
-        b"0x1",
-        b"1e",
-        b"1" * 9999,
-    )
-    return whole.replace(b"0.5", chance.choice(odd), 1)
+    return whole.replace(b"0.5", chance.choice(NUMBERS), 1)
 
 
 @define(eq=False)
