@@ -125,11 +125,6 @@ class Proxy:
         """How many files and sockets all of them have open."""
         return sum(map(_descriptors, self.pids))
 
-    @property
-    def memory(self) -> float:
-        """What all of them take, in MiB."""
-        return accounts.memory_kb(self.process.pid) / 1024
-
     def forget_peaks(self) -> None:
         """From here on the peaks count anew."""
         for pid in self.pids:

@@ -71,14 +71,6 @@ class Stand:
         caller.close()
         return answer
 
-    def crowd(self, count: int, **more: Any) -> list[Answer]:
-        """The answers to *count* requests that are sent before the first answer is read."""
-        callers = [self.open(**more) for _ in range(count)]
-        answers = [caller.answer() for caller in callers]
-        for caller in callers:
-            caller.close()
-        return answers
-
     def call(self, method: str, path: str, value: Any = None, key: str = secrets.CLIENT) -> Answer:
         """The answer to any request of ours."""
         caller = self.caller()

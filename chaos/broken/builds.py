@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -85,7 +84,7 @@ def _bare_errors() -> None:
         return lambda problem, model, mask: original(problem, model, bytes)
 
     for name in ("reply_to", "event_error"):
-        _replace("yallmp.endings", name, partial(unmasked))
+        _replace("yallmp.endings", name, unmasked)
 
 
 BUILDS = {

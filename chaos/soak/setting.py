@@ -26,8 +26,6 @@ SHORT = {"first_byte_timeout": 1.5, "first_content_timeout": 1.5, "idle_timeout"
          "answer_timeout": 3}  # fmt: skip
 #: Models whose route has a healthy backend, in the clients' order of preference.
 FAULTY = (*FAULTS, "dying", "narrow", "untold")
-#: Models whose route has none.
-ALONE = ("alone",)
 
 
 @frozen
