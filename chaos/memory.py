@@ -39,12 +39,16 @@ class Watch:
 
     def _run(self) -> None:
         while not self._over.wait(0.02):
-            self.most = max(self.most, sum(self.proxy.resident.values()))
+            self._look()
+
+    def _look(self) -> None:
+        self.most = max(self.most, sum(self.proxy.resident.values()))
 
     def stop(self) -> list[float]:
         """Look no more; the growth of the sum, then of each process by itself."""
         self._over.set()
         self._thread.join(5)
+        self._look()
         peaks = self.proxy.peaks
         grown = [peak - self.before.get(pid, 0.0) for pid, peak in peaks.items()]
         return [self.most - sum(self.before.values()), *grown]
