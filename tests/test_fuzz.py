@@ -173,6 +173,13 @@ class HarnessTests(SynchronousTestCase):
         self.assertIn(repr(b"\xff\n"), told.trouble)
         self.assertEqual(told.runs, 500)
 
+    def test_a_run_that_libfuzzer_ended(self) -> None:
+        """Its reason is told, which stands behind a number of the process."""
+        said = "#7\tNEW cov: 3 ft: 9\n==4711== ERROR: libFuzzer: timeout after 10 seconds\n"
+        with TemporaryDirectory() as name:
+            found = watched._found("x", said, 70, Path(name))
+        self.assertIn("timeout after 10 seconds", found.trouble)
+
     def test_what_is_laid_out(self) -> None:
         """Seeds as files, words as a dictionary that libFuzzer reads."""
         with TemporaryDirectory() as name:

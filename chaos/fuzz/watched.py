@@ -115,5 +115,5 @@ def _trouble(said: str, folder: Path) -> str:
     """The traceback, and the input as a literal of Python's."""
     inputs = [repr(path.read_bytes()) for path in sorted(folder.glob("found-*"))]
     start = said.find("=== Uncaught")
-    told = said[start:] if start >= 0 else said[-3000:]
-    return "\n".join([told.partition("==")[0] or told[:4000], *inputs]).strip()
+    told = said[start:][:4000] if start >= 0 else said[-3000:]
+    return "\n".join([told, *inputs]).strip()
