@@ -13,10 +13,10 @@ from typing import Any
 
 from attrs import evolve
 from twisted.application.service import IService
-from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests import logged
 from tests.test_tap import MOCK
 from tests.workforce import WorkersReactor
 from yallmp import fleet
@@ -123,14 +123,8 @@ class LogTests(FleetCase):
 
     def test_a_place_of_twistds_own(self) -> None:
         """Each line is an event."""
-        said: list[str] = []
-
-        def note(event: Any) -> None:
-            said.append(formatEvent(event))
-
         self.start(self.make(Output(None)))
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
+        said = logged.texts(self)
         self.reactor.up[0].log(b"one {x}\ntwo\xff\n", 2)
         self.assertEqual(said, ["one {x}", "two�"])
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import logged
 from yallmp.core.changes import Made
 from yallmp.core.differences import Differences
 from yallmp.core.errors import BadConfiguration
@@ -63,10 +63,7 @@ class SayingTests(SynchronousTestCase):
     """What the log has of it."""
 
     def setUp(self) -> None:
-        self.said: list[str] = []
-        observer = lambda event: self.said.append(formatEvent(event))  # noqa: E731
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.said = logged.texts(self)
 
     def test_what_changed(self) -> None:
         """In a line, and one for each thing that somebody has to do something about."""

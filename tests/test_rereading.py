@@ -9,9 +9,9 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import logged
 from yallmp.core.changes import Reload
 from yallmp.core.errors import BadConfiguration
 from yallmp.core.families import RELOADED, RELOADS_FAILED
@@ -129,10 +129,7 @@ class ThreadTests(RereadingCase):
         self.rereading = Rereading(
             self.source, self.reactor, lambda: self.wall, lambda: masker, self.works.append
         )
-        self.said: list[str] = []
-        observer = lambda event: self.said.append(formatEvent(event))  # noqa: E731
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.said = logged.texts(self)
 
     def read(self) -> Deferred[Reload]:
         """Read in a thread that a test runs."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import logged
 from tests.workforce import PretendedWorker, WorkersReactor
 from yallmp.core.control import Confirm, Drain, Go, Here, Message, Order, encoded
 from yallmp.core.settings import Config
@@ -162,8 +160,7 @@ class SilenceTests(WorkerCase):
 
     def test_it_stands_still(self) -> None:
         """It is killed, and another follows."""
-        said: list[Any] = []
-        self.addCleanup(observe(said))
+        said = logged.texts(self)
         self.worker.start()
         self.answer()
         self.beats(MISSED)
@@ -233,8 +230,7 @@ class LoggingTests(WorkerCase):
 
     def test_why_it_ended(self) -> None:
         """The number, the signal or the status, and when the next one comes."""
-        said: list[Any] = []
-        self.addCleanup(observe(said))
+        said = logged.texts(self)
         self.worker.start()
         self.process.die(9)
         self.reactor.advance(1)
@@ -246,13 +242,3 @@ class LoggingTests(WorkerCase):
                 "worker 1 ended with status 0; it is started again in 2 s",
             ],
         )
-
-
-def observe(said: list[str]) -> Any:
-    """Note what is logged; what ends that."""
-
-    def note(event: Any) -> None:
-        said.append(formatEvent(event))
-
-    globalLogPublisher.addObserver(note)
-    return lambda: globalLogPublisher.removeObserver(note)
