@@ -470,8 +470,8 @@ class StopTests(DaemonCase):
         self.start(self.fake("m", silent, good), drain_timeout=5.0)
         slow = self.ask()
         self.assertEqual(self.readiness().status, 200)
-        site = self.parts.site if self.parts is not None else None
-        assert site is not None
+        assert self.parts is not None
+        site = self.parts.site
         self.assertEqual(site.sweep.open, 2)
         stopped = self.stop()
         self.assertEqual(site.sweep.open, 1)

@@ -241,7 +241,7 @@ class OnceMoreTests(BackendCase):
     async def test_a_fresh_connection(self) -> None:
         """It was there a moment ago."""
         for size in (2, HUGE):
-            self.start(Faulty(begun=nothing, whole=lambda peer: peer.transport.loseConnection()))
+            self.start(Faulty(lambda peer: peer.transport.loseConnection()))
             self.assertIs(await self.reason(size), Reason.DISCONNECTED)
             self.assertEqual(self.backend.made, 1)
 

@@ -4,7 +4,6 @@ Registration as a way inside: what whoever registers a backend can make of it.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -85,7 +84,7 @@ class AddressTests(InsideCase):
         self.serve(self.victim)
         self.metadata()
         self.net.nameResolver.names["evil.test"] = ["10.0.0.2"]
-        self.evil.script = [answer(json.loads(b'{"choices": []}'), headers={"connection": "close"}),
+        self.evil.script = [answer({"choices": []}, headers={"connection": "close"}),
                             good]  # fmt: skip
         self.register(model_name="r", api_base="http://evil.test/v1")
         self.finish(self.ask(model="r"))

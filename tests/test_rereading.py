@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import logged
+from tests.test_names import Reactor
 from yallmp.core.changes import Reload
 from yallmp.core.errors import BadConfiguration
 from yallmp.core.families import RELOADED, RELOADS_FAILED
@@ -22,14 +22,6 @@ from yallmp.source import Flags, Source
 GOOD = "model_list: [{model_name: m, litellm_params: {mock_response: hi}}]\n"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n"
 KEPT = {"model_name": "kept", "litellm_params": {"api_base": "https://h.example/v1"}}
-
-
-class Reactor(MemoryReactorClock):
-    """One to which other threads may turn."""
-
-    def callFromThread(self, work: Callable[..., None], *given: object) -> None:  # type: ignore[override] # noqa: N802
-        """See IReactorFromThreads."""
-        work(*given)
 
 
 class RereadingCase(SynchronousTestCase):
