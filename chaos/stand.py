@@ -144,6 +144,24 @@ def served(stand: Stand, answer: Answer, text: str = TEXT) -> None:
     stand.figure("1", float(lost))
 
 
+def serves(stand: Stand) -> None:
+    """A request must be served."""
+    served(stand, stand.ask())
+
+
+def serves_both(stand: Stand) -> None:
+    """One that wants a whole answer and one that streams must be served."""
+    for streamed in (False, True):
+        served(stand, stand.ask(stream=streamed))
+
+
+def serves_in_time(stand: Stand, timeout: float = 1.0, **more: Any) -> None:
+    """A request must be served, not later than *timeout* allows."""
+    answer = stand.ask(**more)
+    served(stand, answer)
+    bounded(stand, answer, timeout)
+
+
 def truthful(stand: Stand, answer: Answer, code: str | None = None) -> None:
     """
     A broken answer after the commit must say so.

@@ -24,23 +24,13 @@ from chaos.scripts import (
     tokens,
     whole,
 )
-from chaos.stand import Stand, bounded, refused, served
+from chaos.stand import Stand, bounded, refused, served, serves, serves_in_time
 
 TIMES = {"request_timeout": 1}
 JSON = "Content-Type: application/json"
 GOOD = whole(200, completion("m"))
 BODY = GOOD.partition(b"\r\n\r\n")[2]
 EVENTS = [beginning("m"), *tokens("m"), *ending("m")]
-
-
-def _rescued(stand: Stand) -> None:
-    served(stand, stand.ask())
-
-
-def _in_time(stand: Stand) -> None:
-    reply = stand.ask()
-    served(stand, reply)
-    bounded(stand, reply, stand.item.params["request_timeout"])
 
 
 def _refused_in_time(stand: Stand) -> None:
@@ -114,7 +104,7 @@ ITEMS = (
             f"200 with a body that is no chat completion: {name}",
             "the fallback answers",
             "passes it on, or fails on it with a traceback",
-            _rescued,
+            serves,
             (says(whole(200, data)), WELL),
         )
         for name, data in NOT_ANSWERS.items()
@@ -125,7 +115,7 @@ ITEMS = (
             f"200 with an error in it: {name}",
             "the fallback answers",
             "takes 200 for success and hands the client an error with it",
-            _rescued,
+            serves,
             (says(whole(200, value)), WELL),
         )
         for name, value in ERRORS.items()
@@ -143,7 +133,7 @@ ITEMS = (
         'a good answer with "error": null in it',
         "it is served",
         "takes the mere word for an error",
-        _rescued,
+        serves,
         (says(without(error=None)),),
     ),
     Item(
@@ -151,7 +141,7 @@ ITEMS = (
         "the connection ends before the body is as long as was said",
         "the fallback answers",
         "passes on half a body, under a length of its own",
-        _rescued,
+        serves,
         (says_and_closes(GOOD[:-30]), WELL),
     ),
     Item(
@@ -169,7 +159,7 @@ ITEMS = (
         "the same, one byte a second, with a fallback",
         "the fallback answers as the timeout is over",
         "starts its timer anew with every byte",
-        _in_time,
+        lambda stand: serves_in_time(stand, 1.5),
         (drips(head(200, JSON, "Content-Length: 1000"), data=b"{" * 20), WELL),
         {"request_timeout": 1.5},
         limit=10,
@@ -179,7 +169,7 @@ ITEMS = (
         "the head comes one byte at a time",
         "the fallback answers as the timeout is over",
         "starts its timer anew with every byte",
-        _in_time,
+        serves_in_time,
         (drips(data=head(200, JSON, "Content-Length: 1000"), every=0.1), WELL),
         TIMES,
         limit=10,
@@ -197,7 +187,7 @@ ITEMS = (
         "503, whose body comes one byte at a time",
         "the fallback answers as the timeout is over",
         "has no timeout for the bodies of errors",
-        _in_time,
+        serves_in_time,
         (drips(head(503, JSON, "Content-Length: 1000"), data=b"{" * 60, every=0.1), WELL),
         TIMES,
         limit=10,
@@ -215,7 +205,7 @@ ITEMS = (
         "the same, but the stream breaks after 40 tokens",
         "the fallback answers",
         "makes one answer of half a stream",
-        _rescued,
+        serves,
         (says_and_closes(events(0, 40)), WELL),
     ),
     Item(

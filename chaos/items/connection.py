@@ -17,22 +17,9 @@ from chaos.scripts import (
     well,
     whole,
 )
-from chaos.stand import Stand, bounded, refused, served
+from chaos.stand import Stand, refused, served, serves, serves_both, serves_in_time
 
 TIMES = {"request_timeout": 1, "connect_timeout": 1}
-
-
-def _rescued(stand: Stand) -> None:
-    """The fallback answers, whole and streamed."""
-    for streamed in (False, True):
-        served(stand, stand.ask(stream=streamed))
-
-
-def _in_time(stand: Stand) -> None:
-    """The fallback answers, not later than the one timeout allows."""
-    answer = stand.ask()
-    served(stand, answer)
-    bounded(stand, answer, 1.0)
 
 
 def resets_at_once(peer: Peer) -> None:
@@ -111,7 +98,7 @@ def _early(stand: Stand) -> None:
 
 
 def _never_told(stand: Stand) -> None:
-    _rescued(stand)
+    serves_both(stand)
     stand.must(not stand.backend.asks, "the request was sent to a backend that is not trusted")
 
 
@@ -121,7 +108,7 @@ ITEMS = (
         "nobody listens where the backend should be",
         "the fallback answers, whole and streamed",
         "tells the client 502 although a healthy backend is in the route",
-        _rescued,
+        serves_both,
         (None, WELL),
     ),
     Item(
@@ -137,7 +124,7 @@ ITEMS = (
         "the backend's queue of connections is full, so that none is completed",
         "the fallback answers as connect_timeout is over",
         "waits for the kernel's own timeout of two minutes",
-        _in_time,
+        serves_in_time,
         (Backend(None, deaf=True), WELL),
         TIMES,
     ),
@@ -146,7 +133,7 @@ ITEMS = (
         "the backend resets each connection as it is accepted",
         "the fallback answers",
         "passes the reset on to the client",
-        _rescued,
+        serves_both,
         (resets_at_once, WELL),
     ),
     Item(
@@ -154,7 +141,7 @@ ITEMS = (
         "the backend closes each connection as it is accepted",
         "the fallback answers",
         "takes the end of the connection for an empty answer",
-        _rescued,
+        serves_both,
         (closes_at_once, WELL),
     ),
     Item(
@@ -162,7 +149,7 @@ ITEMS = (
         "the backend resets behind the first bytes of the request",
         "the fallback answers",
         "treats a failed write as the client's fault",
-        _rescued,
+        serves_both,
         (resets_in_the_request, WELL),
     ),
     Item(
@@ -170,7 +157,7 @@ ITEMS = (
         "the backend takes the request and never answers",
         "the fallback answers as the timeout is over",
         "waits for ever, or asks the silent backend once more",
-        _in_time,
+        serves_in_time,
         (says_nothing, WELL),
         TIMES,
     ),
@@ -179,7 +166,7 @@ ITEMS = (
         "the backend's name does not exist",
         "the fallback answers",
         "lets the exception of the resolver become a 500",
-        _rescued,
+        serves_both,
         (Backend(WELL, host="nobody.invalid"), WELL),
     ),
     Item(
@@ -187,7 +174,7 @@ ITEMS = (
         "the connection ends in the middle of the answer's head",
         "the fallback answers",
         "reads half a head as an answer without a body",
-        _rescued,
+        serves_both,
         (says_and_closes(b"HTTP/1.1 200 OK\r\nContent-Type: text/ev"), WELL),
     ),
     Item(
@@ -195,7 +182,7 @@ ITEMS = (
         "the connection is reset behind the answer's head",
         "the fallback answers",
         "commits to an answer of which there is nothing",
-        _rescued,
+        serves_both,
         (says_and_resets(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"), WELL),
     ),
     Item(
@@ -219,7 +206,7 @@ ITEMS = (
         "the first request is dropped, the next is answered",
         "the same backend is asked again",
         "gives up although one more try would do",
-        lambda stand: served(stand, stand.ask()),
+        serves,
         (in_turn(lambda peer, _: peer.reset(), well),),
     ),
     *(
@@ -238,7 +225,7 @@ ITEMS = (
         "the backend speaks TLS with a certificate of the authority that is trusted",
         "it answers, whole and streamed",
         "trusts nobody, or only the system's authorities",
-        _rescued,
+        serves_both,
         (Backend(WELL, tls="good"),),
     ),
     Item(
@@ -246,7 +233,7 @@ ITEMS = (
         "the backend closes its half of the connection and goes on reading",
         "the fallback answers",
         "waits for an answer that was said not to come",
-        _rescued,
+        serves_both,
         (closes_its_half, WELL),
     ),
     Item(
@@ -262,7 +249,7 @@ ITEMS = (
         "the backend accepts and never answers TLS's first message",
         "the fallback answers as connect_timeout is over",
         "counts a connection without TLS as made, and waits for the next timeout",
-        _in_time,
+        serves_in_time,
         (Backend(says_nothing, tls=NO_TLS), WELL),
         TIMES,
     ),
@@ -271,7 +258,7 @@ ITEMS = (
         "the backend begins a record of TLS and does not end it",
         "the fallback answers as connect_timeout is over",
         "waits for the rest",
-        _in_time,
+        serves_in_time,
         (Backend(half_a_handshake, tls=NO_TLS), WELL),
         TIMES,
     ),
@@ -280,7 +267,7 @@ ITEMS = (
         "the backend answers TLS's first message with plain HTTP",
         "the fallback answers",
         "reads the plain answer",
-        _rescued,
+        serves_both,
         (Backend(plain_answer, tls=NO_TLS), WELL),
     ),
     Item(
@@ -288,7 +275,7 @@ ITEMS = (
         "the backend resets in the handshake",
         "the fallback answers",
         "passes the reset on",
-        _rescued,
+        serves_both,
         (Backend(resets_in_the_request, tls=NO_TLS), WELL),
     ),
 )

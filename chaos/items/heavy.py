@@ -29,7 +29,7 @@ from chaos.scripts import (
     tokens,
     whole,
 )
-from chaos.stand import Stand, served, truthful
+from chaos.stand import Stand, served, serves, truthful
 
 JSON = "Content-Type: application/json"
 MIB = 1 << 20
@@ -131,23 +131,23 @@ def _told_lightly(stand: Stand) -> None:
 ITEMS = (
     Item("body.gzip", "a compressed answer, though none was asked for",
          "it is served, uncompressed", "passes on bytes that nobody can read",
-         lambda stand: served(stand, stand.ask()), (says(compressed(gzip.compress(BODY))),)),
+         serves, (says(compressed(gzip.compress(BODY))),)),
     Item("body.deflate", "the same with deflate", "it is served, uncompressed",
          "knows only gzip, and passes on garbage",
-         lambda stand: served(stand, stand.ask()),
+         serves,
          (says(compressed(zlib.compress(BODY), "deflate")),)),
     Item("body.gzip-cut", "a compressed answer that ends in the middle", "the fallback answers",
-         "takes what could be read of it for all", lambda stand: served(stand, stand.ask()),
+         "takes what could be read of it for all", serves,
          (says(compressed(gzip.compress(BODY)[:-30])), WELL)),
     Item("body.gzip-broken", "a compressed answer with some bytes wrong", "the fallback answers",
-         "fails with a traceback", lambda stand: served(stand, stand.ask()),
+         "fails with a traceback", serves,
          (says(compressed(gzip.compress(BODY)[:20] + b"\xff" * 40)), WELL)),
     Item("body.gzip-is-plain", "a plain answer that claims to be compressed",
          "the fallback answers", "fails with a traceback",
-         lambda stand: served(stand, stand.ask()), (says(compressed(BODY)), WELL)),
+         serves, (says(compressed(BODY)), WELL)),
     Item("body.unknown-encoding", "an answer in an encoding that nobody asked for",
          "the fallback answers", "passes on bytes that nobody can read",
-         lambda stand: served(stand, stand.ask()), (says(compressed(BODY, "br")), WELL)),
+         serves, (says(compressed(BODY, "br")), WELL)),
     Item("stream.gzip", "a compressed stream", "the whole text", "passes on garbage as events",
          lambda stand: served(stand, stand.ask(stream=True)),
          (says(whole(200, gzip.compress(EVENTS), "Content-Encoding: gzip",

@@ -26,7 +26,7 @@ from chaos.scripts import (
     tokens,
     whole,
 )
-from chaos.stand import Stand, bounded, served
+from chaos.stand import Stand, served, serves, serves_both, serves_in_time
 
 JSON = "Content-Type: application/json"
 GOOD = whole(200, completion("m"))
@@ -38,17 +38,6 @@ TIMES = {"request_timeout": 1}
 STOLEN = saying("stolen")
 EVENTS = [beginning("m"), *tokens("m"), *ending("m")]
 TWICE = stream(*EVENTS, *tokens("m"), DONE)
-
-
-def _rescued(stand: Stand) -> None:
-    for streamed in (False, True):
-        served(stand, stand.ask(stream=streamed))
-
-
-def _in_time(stand: Stand) -> None:
-    reply = stand.ask()
-    served(stand, reply)
-    bounded(stand, reply, 1.0)
 
 
 def _own_answers(stand: Stand) -> None:
@@ -121,7 +110,7 @@ ITEMS = (
             f"the answer is not HTTP as it should be: {name}",
             "the client gets a whole answer, from whoever gives one",
             "hangs, breaks with a traceback, or passes on what it made of it",
-            _rescued,
+            serves_both,
             (says_and_closes(data), WELL),
             {"request_timeout": 2},
         )
@@ -132,7 +121,7 @@ ITEMS = (
         "the head of the answer never ends, as fast as it is read",
         "the fallback answers",
         "keeps all of it until there is no memory left",
-        _in_time,
+        serves_in_time,
         (in_turn(endless_head), WELL),
         TIMES,
     ),
@@ -141,7 +130,7 @@ ITEMS = (
         "100 Continue comes for ever in place of an answer",
         "the fallback answers as the timeout is over",
         "takes each of them for a sign of life",
-        _in_time,
+        serves_in_time,
         (in_turn(endless_informed), WELL),
         TIMES,
     ),
@@ -150,7 +139,7 @@ ITEMS = (
         "103 and 100 come before the answer",
         "the answer itself, from the first backend",
         "takes the first head for the answer",
-        lambda stand: served(stand, stand.ask()),
+        serves,
         (says(head(103, "Link: </a>"), head(100), GOOD),),
     ),
     Item(
@@ -158,7 +147,7 @@ ITEMS = (
         "the body has no length and ends with the connection",
         "the answer is served",
         "waits for a length that never comes",
-        lambda stand: served(stand, stand.ask()),
+        serves,
         (says_and_closes(head(200, JSON, "Connection: close") + BODY),),
     ),
     Item(

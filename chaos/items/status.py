@@ -8,17 +8,12 @@ from collections.abc import Callable
 
 from chaos.item import Item
 from chaos.scripts import WELL, answer, error, in_turn, says, well, whole
-from chaos.stand import Stand, refused, served
+from chaos.stand import Stand, refused, serves, serves_both
 
 #: "S, N" or "N" in the decision table.
 NEXT = (401, 402, 403, 404, 405, 407, 408, 409, 410, 425, 429, *range(500, 506), 520, 529)
 #: "As it is, at once" there.
 FAULTS = (400, 406, 411, 414, 415, 416, 422, 431, 451)
-
-
-def _rescued(stand: Stand) -> None:
-    for streamed in (False, True):
-        served(stand, stand.ask(stream=streamed))
 
 
 def _told(status: int, attempts: int = 1) -> Callable[[Stand], None]:
@@ -39,7 +34,7 @@ ITEMS = (
             f"the backend refuses with {status}",
             "the fallback answers, whole and streamed",
             f"tells the client {status} although a healthy backend is in the route",
-            _rescued,
+            serves_both,
             (says(error(status, "No.")), WELL),
         )
         for status in NEXT
@@ -60,7 +55,7 @@ ITEMS = (
         "500 once, then a good answer",
         "the same backend is asked again and answers",
         "passes on an error that one more try would have mended",
-        lambda stand: served(stand, stand.ask()),
+        serves,
         (in_turn(answer(error(500, "Oops.")), well),),
     ),
     Item(
@@ -68,7 +63,7 @@ ITEMS = (
         "the backend redirects to another address",
         "the redirect is not followed; the fallback answers",
         "follows it, and carries the key to wherever it leads",
-        _rescued,
+        serves_both,
         (says(whole(302, b"", "Location: http://127.0.0.1:1/v1/chat/completions")), WELL),
     ),
 )

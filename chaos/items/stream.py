@@ -30,7 +30,7 @@ from chaos.scripts import (
     stream_head,
     tokens,
 )
-from chaos.stand import Stand, bounded, refused, served, truthful
+from chaos.stand import Stand, bounded, refused, served, serves_in_time, truthful
 
 #: A broken stream is told, not mended: what is mended is tried by items of its own.
 TOLD = {"stream_rescue": "off"}
@@ -55,9 +55,7 @@ def _mended(stand: Stand) -> None:
 
 
 def _in_time(stand: Stand) -> None:
-    answer = stand.ask(stream=True)
-    served(stand, answer)
-    bounded(stand, answer, 1.0)
+    serves_in_time(stand, stream=True)
 
 
 def _everywhere(stand: Stand) -> None:

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from chaos.item import Item
 from chaos.peer import Ask, Peer
 from chaos.scripts import WELL, answer, error, head, in_turn, says, well, whole
-from chaos.stand import Stand, refused, served
+from chaos.stand import Stand, refused, served, serves_both
 
 HTML = b"<html><body>Bad gateway</body></html>"
 
@@ -69,11 +69,6 @@ def _only_told(status: int, code: str) -> Callable[[Stand], None]:
     return check
 
 
-def _rescued(stand: Stand) -> None:
-    for streamed in (False, True):
-        served(stand, stand.ask(stream=streamed))
-
-
 def dated(peer: Peer, _: Ask) -> None:
     """429 that names a date two seconds from now."""
     peer.send(error(429, "Slow.", None, f"Retry-After: {formatdate(time.time() + 2, usegmt=True)}"))
@@ -123,7 +118,7 @@ ITEMS = (
     *(Item(f"status.429-wait-{name}", f"429 with {field[:60]}",
            "an answer within seconds, from whoever gives one",
            "waits as long as it was told to, or fails on the number",
-           _rescued, (says(_limited(field)), WELL))
+           serves_both, (says(_limited(field)), WELL))
       for name, field in ODD_WAITS.items()),
     Item("status.429-wait-is-passed-on", "429 with Retry-After: 30, and no fallback",
          "429 with that wait, at once", "hides the wait, or waits itself", _kept,
@@ -140,15 +135,15 @@ ITEMS = (
          _only_told(400, "content_policy_violation"),
          (says(error(400, "No.", "content_policy_violation")), WELL)),
     Item("status.400-billing", "400 that is about our account",
-         "the fallback answers", "tells the client about the proxy's unpaid bill", _rescued,
+         "the fallback answers", "tells the client about the proxy's unpaid bill", serves_both,
          (says(error(400, "Your credit balance is too low.", "billing_not_active")), WELL)),
     *(Item(f"status.odd-body-{name}", f"a refusal with a strange body: {name}",
            "the same status, in JSON", "fails on the body, or passes on a web page",
            _ours(status), (says(whole(status, body)),))
       for name, (status, body) in ODD_BODIES.items()),
     Item("status.204", "204, which has no body", "the fallback answers",
-         "passes on an answer in which there is nothing", _rescued,
+         "passes on an answer in which there is nothing", serves_both,
          (says(head(204)), WELL)),
     Item("status.304", "304, though nothing was asked on condition", "the fallback answers",
-         "passes on 304 to a client that has nothing", _rescued, (says(head(304)), WELL)),
+         "passes on 304 to a client that has nothing", serves_both, (says(head(304)), WELL)),
 )  # fmt: skip
