@@ -131,6 +131,10 @@ def well(peer: Peer, ask: Ask) -> None:
 
 
 WELL = each(well)
+#: A good answer, its body, and the events of a good stream.
+GOOD = whole(200, completion("m"))
+BODY = GOOD.partition(b"\r\n\r\n")[2]
+EVENTS = (beginning("m"), *tokens("m"), *ending("m"))
 
 
 def saying(text: str) -> bytes:

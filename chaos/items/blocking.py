@@ -16,11 +16,10 @@ from chaos.client import Caller
 from chaos.heard import Answer
 from chaos.item import Backend, Item
 from chaos.reference import reference
-from chaos.scripts import completion, says, whole
+from chaos.scripts import GOOD, says
 from chaos.stand import Stand
 
 MIB = 1 << 20
-GOOD = whole(200, completion("m"))
 
 
 @define(eq=False)

@@ -10,27 +10,24 @@ from typing import Any
 from chaos.item import Item
 from chaos.peer import Ask, Peer
 from chaos.scripts import (
+    BODY,
+    EVENTS,
+    GOOD,
     WELL,
-    beginning,
     completion,
     drips,
     each,
-    ending,
     events,
     head,
     says,
     says_and_closes,
     stream,
-    tokens,
     whole,
 )
 from chaos.stand import Stand, bounded, refused, served, serves, serves_in_time
 
 TIMES = {"request_timeout": 1}
 JSON = "Content-Type: application/json"
-GOOD = whole(200, completion("m"))
-BODY = GOOD.partition(b"\r\n\r\n")[2]
-EVENTS = [beginning("m"), *tokens("m"), *ending("m")]
 
 
 def _refused_in_time(stand: Stand) -> None:

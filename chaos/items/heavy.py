@@ -15,10 +15,11 @@ from chaos.item import Item
 from chaos.memory import memory
 from chaos.peer import Peer
 from chaos.scripts import (
+    BODY,
+    EVENTS,
     WELL,
     beginning,
     chunked,
-    completion,
     ending,
     event,
     events,
@@ -33,8 +34,7 @@ from chaos.stand import Stand, served, serves, truthful
 
 JSON = "Content-Type: application/json"
 MIB = 1 << 20
-BODY = whole(200, completion("m")).partition(b"\r\n\r\n")[2]
-EVENTS = b"".join([beginning("m"), *tokens("m"), *ending("m")])
+STREAM = b"".join(EVENTS)
 TOLD = {"stream_rescue": "off"}
 
 
@@ -150,7 +150,7 @@ ITEMS = (
          serves, (says(compressed(BODY, "br")), WELL)),
     Item("stream.gzip", "a compressed stream", "the whole text", "passes on garbage as events",
          lambda stand: served(stand, stand.ask(stream=True)),
-         (says(whole(200, gzip.compress(EVENTS), "Content-Encoding: gzip",
+         (says(whole(200, gzip.compress(STREAM), "Content-Encoding: gzip",
                      kind="text/event-stream")), WELL)),
     Item("body.gzip-bomb", "256 KiB that stand for 256 MiB",
          "the fallback answers; memory grows by at most 64 MiB",

@@ -16,7 +16,7 @@ from chaos import client, secrets
 from chaos.client import Caller
 from chaos.heard import Answer
 from chaos.item import Item
-from chaos.scripts import WELL, completion, says, whole
+from chaos.scripts import GOOD, WELL, says
 from chaos.stand import Stand, now
 
 VARIANTS = 1200
@@ -31,7 +31,6 @@ VALUES: tuple[Any, ...] = (
 NUMBERS = (
     b"NaN", b"Infinity", b"-Infinity", b"01", b"1.", b".5", b"+1", b"0x1", b"1e", b"1" * 9999,
 )  # fmt: skip
-GOOD = whole(200, completion("m"))
 
 
 def mutants(model: str, count: int) -> Iterator[bytes]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from chaos.item import Item
 from chaos.peer import Ask, Peer
 from chaos.scripts import (
+    BODY,
     DONE,
+    EVENTS,
+    GOOD,
     WELL,
     answer,
-    beginning,
     chunked,
-    completion,
-    ending,
     head,
     in_turn,
     saying,
@@ -24,19 +24,15 @@ from chaos.scripts import (
     says_and_closes,
     stream,
     tokens,
-    whole,
 )
 from chaos.stand import Stand, served, serves, serves_both, serves_in_time
 
 JSON = "Content-Type: application/json"
-GOOD = whole(200, completion("m"))
-BODY = GOOD.partition(b"\r\n\r\n")[2]
 LENGTH = f"Content-Length: {len(BODY)}"
 WHOLE = chunked(BODY) + chunked(b"")
 CHUNKED = "Transfer-Encoding: chunked"
 TIMES = {"request_timeout": 1}
 STOLEN = saying("stolen")
-EVENTS = [beginning("m"), *tokens("m"), *ending("m")]
 TWICE = stream(*EVENTS, *tokens("m"), DONE)
 
 

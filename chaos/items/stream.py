@@ -11,6 +11,7 @@ from chaos.item import Backend, Item
 from chaos.peer import Peer
 from chaos.scripts import (
     DONE,
+    EVENTS,
     TEXT,
     WELL,
     beginning,
@@ -35,7 +36,7 @@ from chaos.stand import Stand, bounded, refused, served, serves_in_time, truthfu
 #: A broken stream is told, not mended: what is mended is tried by items of its own.
 TOLD = {"stream_rescue": "off"}
 SSE = "Content-Type: text/event-stream"
-WHOLE = stream_head() + in_chunks([beginning("m"), *tokens("m"), *ending("m")]) + chunked(b"")
+WHOLE = stream_head() + in_chunks(EVENTS) + chunked(b"")
 PLACES = 48
 
 

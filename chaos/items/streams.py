@@ -12,6 +12,7 @@ from chaos.item import Item
 from chaos.peer import Ask, Peer
 from chaos.scripts import (
     DONE,
+    EVENTS,
     beginning,
     chunked,
     each,
@@ -28,7 +29,6 @@ from chaos.scripts import (
 )
 from chaos.stand import Stand, now, served
 
-EVENTS = [beginning("m"), *tokens("m"), *ending("m")]
 PLAIN = b"".join(EVENTS)
 CROWD = 100
 ROUNDS = 4
