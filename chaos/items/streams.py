@@ -7,7 +7,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable
 
-from chaos.client import Caller
 from chaos.item import Item
 from chaos.peer import Ask, Peer
 from chaos.scripts import (
@@ -90,16 +89,12 @@ def waiting(peer: Peer, ask: Ask) -> None:
     peer.send(in_chunks([*tokens("m", 1), *ending("m")]), chunked(b""))
 
 
-def first_token(caller: Caller, asked: float) -> float:
-    """Milliseconds until the first token."""
-    caller.until(b"t00")
-    return (now() - asked) * 1000
-
-
 def _first(stand: Stand, *, direct: bool) -> float:
+    """Milliseconds until the first token."""
     asked = now()
     caller = stand.direct(stream=True, seed=1) if direct else stand.open(stream=True, seed=1)
-    found = first_token(caller, asked)
+    stand.must(caller.until(b"t00"), "the first token does not come")
+    found = (now() - asked) * 1000
     caller.close()
     return found
 
