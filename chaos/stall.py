@@ -10,34 +10,30 @@ of its thread, which other processes on the machine cannot spoil.  ``LIMIT`` is 
 from __future__ import annotations
 
 import argparse
-import json
 import mmap
-import os
 import re
 import secrets
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from typing import Any
 
 from attrs import define, field, frozen
 
+from chaos.proxy import Proxy
 from chaos.stall_loads import Load, loads
 from chaos.stalled import WORST
 
-ROOT = Path(__file__).parent.parent
 #: Seconds that one request may keep the reactor.
 LIMIT = 0.05
 #: Seconds that an exchange, and what is written of it, may take.
 PATIENCE = 60.0
 QUIET = 1.2
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-_PORT = re.compile(r"listens on 127\.0\.0\.1:(\d+)")
 MIB = 1 << 20
 
 
@@ -85,7 +81,7 @@ def _read_message(connection: socket.socket) -> bool:
     return True
 
 
-def configuration(api_base: str, directory: str, keys: int, more: dict[str, object]) -> str:
+def configuration(api_base: str, keys: int) -> dict[str, Any]:
     """A file with so many keys, every one of which is to be kept out of records."""
     given = {"api_base": api_base, "drop_params": ["seed"], "supports_reasoning": True}
     extra = [
@@ -99,22 +95,20 @@ def configuration(api_base: str, directory: str, keys: int, more: dict[str, obje
         {"model_name": "good", "litellm_params": {**given, "api_key": "sk-good-0123456789ab"}},
         {"model_name": "renamed", "litellm_params": {**given, "target_model": "other"}},
     ]
-    value = {
+    return {
         "model_list": [*named, *extra],
         "router_settings": {"num_retries": 0},
-        "logging": {"directory": directory, **more},
+        "logging": {"directory": "logs", "max_total_bytes": 1 << 30},
         "general_settings": {"server": {"host": "127.0.0.1", "port": 0}},
     }
-    return json.dumps(value)
 
 
 @define(eq=False)
-class Proxy:
-    """The proxy's process, and what its ticker has noted."""
+class Ticked:
+    """A proxy, and what its ticker has noted."""
 
-    process: subprocess.Popen[str]
+    proxy: Proxy
     shared: mmap.mmap
-    port: int
 
     def worst(self) -> tuple[float, float]:
         """The longest gaps since the last time: by the clock, and of the processor."""
@@ -122,86 +116,50 @@ class Proxy:
         WORST.pack_into(self.shared, 0, 0.0, 0.0)
         return wall, spent
 
-    def rss(self) -> int:
-        """Its memory, with that of its children; bytes."""
-        pids = [self.process.pid, *_children(self.process.pid)]
-        return sum(map(_resident, pids))
-
-
-def _children(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [int(x) for x in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def _resident(pid: int) -> int:
-    with suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * mmap.PAGESIZE
-    return 0
-
 
 @contextmanager
-def running(config: str, folder: Path) -> Iterator[Proxy]:
+def running(config: dict[str, Any]) -> Iterator[Ticked]:
     """A proxy with that configuration."""
-    file, shared = folder / "config.yaml", folder / "worst"
-    file.write_text(config)
-    shared.write_bytes(bytes(WORST.size))
-    command = [sys.executable, "-m", "chaos.stalled", str(shared), "-c", str(file)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True,
-    )  # fmt: skip
-    with shared.open("r+b") as opened:
-        memory = mmap.mmap(opened.fileno(), WORST.size)
-    try:
-        yield Proxy(process, memory, _port_of(process))
-    finally:
-        process.terminate()
-        process.communicate()
-
-
-def _port_of(process: subprocess.Popen[str]) -> int:
-    assert process.stdout is not None
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        found = _PORT.search(line)
-        if found:
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            return int(found[1])
-    raise SystemExit("The proxy did not start: " + "".join(said))
+    with tempfile.NamedTemporaryFile() as shared:
+        shared.write(bytes(WORST.size))
+        shared.flush()
+        proxy = Proxy((sys.executable, "-m", "chaos.stalled", shared.name), config)
+        try:
+            yield Ticked(proxy, mmap.mmap(shared.fileno(), WORST.size))
+        finally:
+            proxy.remove()
 
 
 @frozen
 class Measured:
-    """What came of a load: seconds, the answer's status, and the memory afterwards; bytes."""
+    """What came of a load: seconds, the answer's status, and the memory afterwards; MiB."""
 
     load: str
     wall: float
     spent: float
     took: float
     status: str
-    rss: int
+    resident: float
 
     def line(self) -> str:
         """For people."""
         mark = "  !" if self.spent > LIMIT else ""
         return (
             f"{self.load:<36}{self.status:>6}{self.took * 1000:>8.0f}{self.wall * 1000:>10.1f}"
-            f"{self.spent * 1000:>10.1f}{self.rss // MIB:>8}{mark}"
+            f"{self.spent * 1000:>10.1f}{self.resident:>8.0f}{mark}"
         )
 
 
-def measured(proxy: Proxy, load: Load) -> Measured:
+def measured(ticked: Ticked, load: Load) -> Measured:
     """Send *load*, and wait until nothing comes of it any more."""
-    proxy.worst()
+    ticked.worst()
     began = time.perf_counter()
-    status = exchanged(proxy.port, load.request)
+    status = exchanged(ticked.proxy.port, load.request)
     took = time.perf_counter() - began
     threading.Event().wait(QUIET)
-    wall, spent = proxy.worst()
-    return Measured(load.name, wall, spent, took, status, proxy.rss())
+    wall, spent = ticked.worst()
+    resident = sum(ticked.proxy.resident.values())
+    return Measured(load.name, wall, spent, took, status, resident)
 
 
 def exchanged(port: int, body: bytes) -> str:
@@ -234,16 +192,13 @@ def run(options: argparse.Namespace) -> list[Measured]:
     backend = Backend()
     backend.start()
     results = []
-    with tempfile.TemporaryDirectory() as folder:
-        logging = {"max_total_bytes": 1 << 30}
-        config = configuration(backend.api_base, folder, options.keys, logging)
-        with running(config, Path(folder)) as proxy:
-            print(f"{'':<36}{'status':>6}{'ms':>8}{'clock ms':>10}{'CPU ms':>10}{'MiB':>8}")
-            for size in options.sizes:
-                for load in loads(int(size * MIB), options.only):
-                    backend.answer = load.answer
-                    results.append(measured(proxy, load))
-                    print(results[-1].line(), flush=True)
+    with running(configuration(backend.api_base, options.keys)) as ticked:
+        print(f"{'':<36}{'status':>6}{'ms':>8}{'clock ms':>10}{'CPU ms':>10}{'MiB':>8}")
+        for size in options.sizes:
+            for load in loads(int(size * MIB), options.only):
+                backend.answer = load.answer
+                results.append(measured(ticked, load))
+                print(results[-1].line(), flush=True)
     return results
 
 
