@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from chaos.heard import Answer
+from chaos.scripts import saying
 from chaos.soak import command, verdict
-from chaos.soak.faults import MODEL, completion
+from chaos.soak.faults import MODEL
 from chaos.soak.judge import MEANT, Judged, Word, embedded, judged, turned_away
 from chaos.soak.samples import Inside, Sample, inside, quantile
 from chaos.soak.tally import KEPT, LATEST, LEFT, Tally
@@ -59,7 +60,7 @@ class JudgeTests(SynchronousTestCase):
 
     def test_served(self) -> None:
         """The whole text and all signs of the end."""
-        whole = Answer(0.0, 200, {}, json.dumps(completion(WISH.text)).encode(), True)
+        whole = Answer(0.0, 200, {}, saying(WISH.text).partition(b"\r\n\r\n")[2], True)
         self.assertIs(judged(whole, WISH, stream=False, helped=True).word, Word.SERVED)
         self.assertIs(streamed(stream(*tokens(WISH, 3), END, DONE)), Word.SERVED)
 

@@ -11,13 +11,12 @@ import gzip
 import json
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
 
 from attrs import define
 
 from chaos.item import Script
 from chaos.peer import Peer
-from chaos.scripts import DONE, chunked, error, event, head, stream_head, whole
+from chaos.scripts import DONE, chunked, error, event, events, head, saying, stream_head, whole
 from chaos.soak.judge import MEANT
 from chaos.soak.tally import Tally
 from chaos.soak.wish import Wish, checksum, wished
@@ -27,6 +26,8 @@ SHARE = 0.35
 #: Seconds that a slow one takes; its timeouts are much shorter.
 LONG = 30.0
 MODEL = "m"
+#: The head of a stream, and its first event.
+BEGINNING = events(0, 0, MODEL)
 
 
 @define
@@ -83,11 +84,6 @@ def sometimes(draw: Random, faults: Sequence[Reply], share: float = SHARE) -> Re
     return reply
 
 
-def beginning() -> bytes:
-    """The head of a stream, and its first event."""
-    return stream_head() + chunked(event(MODEL, {"role": "assistant", "content": ""}))
-
-
 def token(wish: Wish, number: int) -> bytes:
     """One event, as a chunk."""
     return chunked(event(MODEL, {"content": wish.token(number)}))
@@ -98,20 +94,12 @@ def ending() -> bytes:
     return chunked(event(MODEL, {}, "stop")) + chunked(DONE) + chunked(b"")
 
 
-def completion(text: str) -> dict[str, Any]:
-    """A whole answer."""
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return {"id": "c", "object": "chat.completion", "created": 1, "model": MODEL,
-            "choices": [choice]}  # fmt: skip
-
-
 def answer(asked: Asked) -> bytes:
     """A good answer that is no stream."""
     if asked.embeds:
         one = {"object": "embedding", "index": 0, "embedding": [asked.wish.number]}
         return whole(200, {"object": "list", "data": [one], "model": MODEL})
-    return whole(200, completion(asked.wish.text))
+    return saying(asked.wish.text)
 
 
 def well(asked: Asked) -> None:
@@ -120,7 +108,7 @@ def well(asked: Asked) -> None:
     if not asked.streams:
         peer.send(answer(asked))
         return
-    peer.send(beginning())
+    peer.send(BEGINNING)
     if wish.every or wish.pad:
         _one_by_one(asked, wish.count)
     else:
@@ -138,7 +126,7 @@ def _one_by_one(asked: Asked, count: int) -> None:
 def _begin(asked: Asked) -> None:
     """Half of what is wanted, whatever that is."""
     if asked.streams:
-        asked.peer.send(beginning())
+        asked.peer.send(BEGINNING)
         _one_by_one(asked, asked.wish.count // 2)
     else:
         data = answer(asked)
