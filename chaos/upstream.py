@@ -18,8 +18,30 @@ from typing import Any
 
 from attrs import define, field
 
-from chaos.item import Backend
+from chaos.item import Backend, Script
 from chaos.peer import LONGEST, Ask, Gate, Over, Peer
+
+
+def accept(listening: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    """Serve each connection in a thread of its own, until *listening* is closed."""
+    while True:
+        try:
+            sock, _ = listening.accept()
+        except OSError:
+            return
+        threading.Thread(target=serve, args=(sock,), daemon=True).start()
+
+
+def play(script: Script, peer: Peer, complain: Callable[[str], None]) -> None:
+    """Have *script* played to its end; *complain* is told what is wrong with it."""
+    try:
+        peer.sock.settimeout(LONGEST)
+        peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        script(peer)
+    except (Over, OSError):
+        return
+    except Exception as error:
+        complain(f"{type(error).__name__}: {error}")
 
 
 @define(eq=False)
@@ -48,7 +70,7 @@ class Listener:
             self._fill()
         elif self.spec.script is not None:
             self._sock.listen(1024)
-            threading.Thread(target=self._accept, daemon=True).start()
+            threading.Thread(target=accept, args=(self._sock, self._serve), daemon=True).start()
 
     def _fill(self) -> None:
         """A queue of connections that is full, so that the next one is not completed."""
@@ -81,38 +103,19 @@ class Listener:
         """Connections that the proxy has not left."""
         return sum(1 for peer in list(self.peers) if peer.gone is None)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._sock.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
     def _serve(self, sock: socket.socket) -> None:
-        sock.settimeout(LONGEST)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = Peer(sock, self._gate)
         self.peers.append(peer)
-        try:
-            if self.tls is not None:
-                peer.sock = self.tls.wrap_socket(sock, server_side=True)
-            self._play(peer)
-        except (Over, OSError):
-            pass
-        except Exception as error:
-            self.failures.append(f"{type(error).__name__}: {error}")
-        finally:
-            self._ended(peer)
-
-    def _play(self, peer: Peer) -> None:
-        if self.spec.script is not None:
-            self.spec.script(peer)
-
-    def _ended(self, peer: Peer) -> None:
+        play(self._script, peer, self.failures.append)
         if peer.gone is None:
             peer.gone = time.monotonic()
         peer.cut()
+
+    def _script(self, peer: Peer) -> None:
+        if self.tls is not None:
+            peer.sock = self.tls.wrap_socket(peer.sock, server_side=True)
+        if self.spec.script is not None:
+            self.spec.script(peer)
 
     def release(self) -> None:
         """Let scripts that wait go on; those of connections that come later wait again."""

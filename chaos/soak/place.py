@@ -15,7 +15,8 @@ from contextlib import suppress
 from attrs import define, field
 
 from chaos.item import Script
-from chaos.peer import LONGEST, Gate, Over, Peer
+from chaos.peer import Gate, Peer
+from chaos.upstream import accept, play
 
 
 @define(eq=False)
@@ -42,7 +43,7 @@ class Place:
         sock.bind(("127.0.0.1", self.port))
         sock.listen(1024)
         self.port, self._sock = sock.getsockname()[1], sock
-        threading.Thread(target=self._accept, args=(sock,), daemon=True).start()
+        threading.Thread(target=accept, args=(sock, self._serve), daemon=True).start()
 
     def close(self) -> None:
         """Die: listen no more, and reset whatever is open."""
@@ -54,25 +55,9 @@ class Place:
         for peer in list(self.peers):
             peer.cut()
 
-    def _accept(self, listening: socket.socket) -> None:
-        while True:
-            try:
-                sock, _ = listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
     def _serve(self, sock: socket.socket) -> None:
-        sock.settimeout(LONGEST)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = Peer(sock, self._gate)
         self.peers.add(peer)
-        try:
-            self.script(peer)
-        except (Over, OSError):
-            pass
-        except Exception as error:
-            self.trouble(f"a backend's script failed: {type(error).__name__}: {error}")
-        finally:
-            peer.cut()
-            self.peers.discard(peer)
+        play(self.script, peer, lambda why: self.trouble(f"a backend's script failed: {why}"))
+        peer.cut()
+        self.peers.discard(peer)
