@@ -57,8 +57,14 @@ LAYERS: list[list[str]] = [
         "core.tablewords", "core.telling", "core.understanding", "core.verdicts", "core.visit",
         "core.config", "core.config.*",
     ],
-    # How each kind of backend speaks.
+    # What is said, in no dialect.
+    [
+        "dialects", "dialects.answer", "dialects.conversation", "dialects.growing",
+        "dialects.losses",
+    ],
+    # How each dialect and each kind of backend puts it.
     ["interfaces"],
+    ["dialects.*"],
     ["api_types", "api_types.*"],
     # What touches the world, each one thing.
     [
@@ -128,7 +134,7 @@ class Module:
     @property
     def is_pure(self) -> bool:
         """Whether it decides or translates only."""
-        return self.name.split(".")[0] in ("core", "api_types")
+        return self.name.split(".")[0] in ("core", "api_types", "dialects")
 
 
 def modules() -> Iterator[Module]:

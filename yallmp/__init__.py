@@ -100,6 +100,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 :mod:`yallmp.api_types.openai_rescue` (an answer that goes on with another).
 :mod:`yallmp.interfaces` says what may have a second implementation.
 
+**What is said, in any dialect** (pure): :mod:`yallmp.dialects`, a package with a map of its own.
+
 **Decisions and values** (pure: no Twisted, no clock, no files):
 
 - failover: :mod:`yallmp.core.verdicts` (the decision table), :mod:`yallmp.core.problems` and

@@ -4,9 +4,10 @@ What may have a second implementation, and what its users rely on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
+from attrs import field, frozen
 from zope.interface import Interface
 
 from yallmp.core.asked import Asked
@@ -18,6 +19,9 @@ from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.readings import Reading
 from yallmp.core.sse import ServerEvent
 from yallmp.core.transcript import Transcript
+from yallmp.dialects.answer import Answer, Delta
+from yallmp.dialects.conversation import Request
+from yallmp.dialects.losses import Written
 
 
 class IRecorder(Interface):
@@ -144,3 +148,85 @@ class IApiType(Interface):
 
     def error_event(asked: Asked, error: ProxyError) -> bytes:
         """The event that tells a client in mid-stream of a :class:`ProxyError`."""
+
+
+@frozen
+class Occasion:
+    """
+    What an answer has beside what was said, where it is written in a client's dialect.
+
+    :ivar id: the exchange's, 12 hexadecimal digits, to make ids of that nothing else has.
+    :ivar time: POSIX seconds, for whatever says when it was created.
+    :ivar model: what the client asked for, where the backend does not say who answered.
+    :ivar wants_usage: whether a stream is to tell the usage, where that is asked for.
+    :ivar echo: members of the client's request that its dialect's answers repeat.
+    """
+
+    id: str
+    time: int
+    model: str
+    wants_usage: bool = False
+    echo: Mapping[str, Any] = field(factory=dict, repr=False)
+
+
+class Reader(Protocol):
+    """Reads one streamed answer in a backend's dialect; stateful and pure, can be pickled."""
+
+    def read(self, event: ServerEvent) -> Iterable[Delta]:
+        """
+        What *event* says; nothing for a comment, a ping or the formal end.
+
+        It never raises: what makes no sense says nothing.
+        """
+
+
+class Writer(Protocol):
+    """
+    Writes one streamed answer in a client's dialect; stateful and pure, can be pickled.
+
+    It is given :class:`yallmp.dialects.answer.Began` first, if the backend said that much, and
+    has to do without.
+    """
+
+    def write(self, delta: Delta) -> bytes:
+        """The events that *delta* makes; often none."""
+
+    def end(self) -> bytes:
+        """
+        The events that end the answer, its formal end included; called once, behind all deltas.
+
+        Usage may come behind the last ``Stopped``, so whatever has to tell both waits for this.
+        """
+
+
+class IDialect(Interface):
+    """
+    One way to ask a model and to be answered: a translator to and from the neutral model.
+
+    Every method is pure and never blocks.
+    """
+
+    def request(body: Mapping[str, Any]) -> Request:
+        """
+        What the client asks for with *body*, whose ``model`` and messages were looked at.
+
+        :raises RequestFault: a member cannot be understood; the error names it.
+        """
+
+    def body(request: Request) -> Written:
+        """*request* as this dialect puts it; it may have been read from another one."""
+
+    def echo(body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those members of a request's *body* that answers repeat (:class:`Occasion`)."""
+
+    def answer(body: Mapping[str, Any]) -> Answer:
+        """A backend's whole answer; it was checked, but nothing in it can be relied on."""
+
+    def whole(answer: Answer, occasion: Occasion) -> dict[str, Any]:
+        """*answer* as the body that the client gets."""
+
+    def reader() -> Reader:
+        """A fresh reader for a backend's stream."""
+
+    def writer(occasion: Occasion) -> Writer:
+        """A fresh writer for a client's stream."""

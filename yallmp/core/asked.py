@@ -39,7 +39,9 @@ class Endpoint:
 
     ``path`` is without its ``/v1``; ``promises`` is the list that every good answer has
     (``None``: the shape is checked in another way); ``needs`` a list that every request has;
-    ``streams`` tells whether ``stream`` means anything there.
+    ``streams`` tells whether ``stream`` means anything there; ``dialect`` is the name of the one
+    that clients speak there, if there are others that say the same
+    (:mod:`yallmp.dialects`).
     """
 
     name: str
@@ -47,6 +49,7 @@ class Endpoint:
     promises: str | None
     needs: str | None = None
     streams: bool = True
+    dialect: str = ""
 
     def __reduce__(self) -> tuple[Callable[[str], Endpoint], tuple[str]]:
         """There is only one of each, in whichever process."""
@@ -57,12 +60,12 @@ def _called(name: str) -> Endpoint:
     return next(each for each in ENDPOINTS if each.name == name)
 
 
-CHAT = Endpoint("chat", "/chat/completions", "choices", needs="messages")
+CHAT = Endpoint("chat", "/chat/completions", "choices", needs="messages", dialect="chat")
 COMPLETIONS = Endpoint("completions", "/completions", "choices")
 EMBEDDINGS = Endpoint("embeddings", "/embeddings", "data", streams=False)
 RERANK = Endpoint("rerank", "/rerank", "results", streams=False)
 MODERATIONS = Endpoint("moderations", "/moderations", "results", streams=False)
-RESPONSES = Endpoint("responses", "/responses", None)
+RESPONSES = Endpoint("responses", "/responses", None, dialect="responses")
 ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, RERANK, MODERATIONS, RESPONSES)
 
 

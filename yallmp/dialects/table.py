@@ -1,0 +1,11 @@
+"""
+The dialects that there are, by name; one line for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from yallmp.interfaces import IDialect
+
+DIALECTS: Mapping[str, IDialect] = {}
