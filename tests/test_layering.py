@@ -60,7 +60,7 @@ LAYERS: list[list[str]] = [
     # What is said, in no dialect.
     [
         "dialects", "dialects.answer", "dialects.conversation", "dialects.growing",
-        "dialects.losses",
+        "dialects.losses", "dialects.sealed",
     ],
     # How each dialect and each kind of backend puts it.
     ["interfaces"],

@@ -18,8 +18,8 @@ class Losses:
     """
     Gathers losses while something is written.
 
-    :ivar paths: where what was lost stood, as the client knows it
-        (``messages[2].content[0].cache_control``), each once and in the order in which it was met.
+    :ivar paths: where what was lost stood, as the client's dialect has it and without numbers
+        (``messages[].content[].cache_control``), each once and in the order in which it was met.
     """
 
     paths: list[str] = field(factory=list)
