@@ -105,19 +105,22 @@ class ContractTests(SynchronousTestCase):
             to = backend(dialect, supports_reasoning=reasons, extra_body=(("x", "[1]"),))
             for endpoint in ENDPOINTS:
                 request = asked(endpoint, **members)
-                splices = api_type.splices(request, model, to)
+                put = api_type.put(request, model, to)
+                splices = put.splices
                 body, done = request.document.body, 0
                 for splice in splices:
                     self.assertGreaterEqual(splice.offset, done)
                     done = splice.offset + len(splice.old)
                     self.assertEqual(body[splice.offset : done], splice.old)
-                self.assertEqual(json.loads(apply(body, splices))["model"], model)
+                self.assertEqual(apply(body, splices), put.body)
+                self.assertEqual(json.loads(put.body)["model"], model)
 
     def test_what_needs_no_change_is_not_changed(self) -> None:
         """The same model, nothing configured: byte for byte."""
         for dialect, api_type in API_TYPES.items():
             for endpoint in ENDPOINTS:
-                self.assertEqual(api_type.splices(asked(endpoint), "m", backend(dialect)), ())
+                put = api_type.put(asked(endpoint), "m", backend(dialect))
+                self.assertEqual(put.splices, ())
 
     @settings(max_examples=60)
     @given(BODIES)

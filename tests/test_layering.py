@@ -54,7 +54,8 @@ LAYERS: list[list[str]] = [
         "core.rescue",
         "core.resend",
         "core.retries", "core.routing", "core.seam", "core.secrets", "core.tableview",
-        "core.tablewords", "core.telling", "core.understanding", "core.verdicts", "core.visit",
+        "core.tablewords", "core.telling", "core.understanding", "core.unspoken",
+        "core.verdicts", "core.visit",
         "core.config", "core.config.*",
     ],
     # What is said, in no dialect.
@@ -85,7 +86,7 @@ LAYERS: list[list[str]] = [
     ],
     # One request.
     [
-        "accessline", "attempts", "broken", "course", "endings", "examining",
+        "accessline", "asking", "attempts", "broken", "course", "endings", "examining",
         "forwarding", "gates", "observers",
         "reading", "recording", "relay",
         "rescuing", "stories", "tally", "tools",

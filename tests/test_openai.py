@@ -34,7 +34,7 @@ from yallmp.core.errors import BackendFault
 from yallmp.core.exchange import Usage
 from yallmp.core.gate import Gate
 from yallmp.core.inspector import Checked, Kind
-from yallmp.core.jsonbody import Document, apply
+from yallmp.core.jsonbody import Document
 from yallmp.core.problems import Problem, Reason
 from yallmp.core.sse import Parser, ServerEvent
 
@@ -135,7 +135,7 @@ class SplicesTests(SynchronousTestCase):
     def sent(self, body: bytes, model: str = "m", endpoint: Endpoint = CHAT, **own: Any) -> bytes:
         """*body* as the backend gets it."""
         request = asked(body, endpoint)
-        return apply(body, OPENAI.splices(request, model, backend(**own)))
+        return OPENAI.put(request, model, backend(**own)).body
 
     def reasoned(self, thinking: bytes) -> bytes:
         """The thinking block that a supports_reasoning backend gets for the client's."""
@@ -147,7 +147,7 @@ class SplicesTests(SynchronousTestCase):
     def test_nothing(self) -> None:
         """A body that needs no change has no splice: it goes byte for byte."""
         body = b' {"model":"m", "messages":[1],"temperature":1.0e0,"x":{"a":1,"a":2}}\n'
-        self.assertEqual(OPENAI.splices(asked(body), "m", backend()), ())
+        self.assertEqual(OPENAI.put(asked(body), "m", backend()).splices, ())
         self.assertEqual(self.sent(body, extra_body=(("x", "2"),), drop_params=("y",)), body)
 
     def test_model(self) -> None:

@@ -16,7 +16,7 @@ from yallmp.api_types import API_TYPES
 from yallmp.core.asked import CHAT, COMPLETIONS, RESPONSES, is_bound
 from yallmp.core.backend import Backend
 from yallmp.core.inspector import Kind, Seen
-from yallmp.core.jsonbody import Document, apply
+from yallmp.core.jsonbody import Document
 from yallmp.core.sse import Parser, ServerEvent
 from yallmp.core.transcript import Transcript
 
@@ -288,8 +288,7 @@ class PrefilledTests(SynchronousTestCase):
         request = asked()
         request = type(request)(CHAT, Document.parse(body), "m")
         backend = Backend("b", "f", prefill=prefill, **settings)
-        splices = OPENAI.splices(request, "up", backend)
-        return apply(body, OPENAI.prefilled(request, splices, "Once é", backend))
+        return OPENAI.put(request, "up", backend, "Once é").body
 
     def test_every_way(self) -> None:
         """One more message, and what else the backend needs."""

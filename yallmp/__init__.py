@@ -40,6 +40,7 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.course`: the attempts one after the other, and what they mean to the proxy
 - :mod:`yallmp.tally`: what they mean to the backends
 - :mod:`yallmp.tools`: what all of it works with
+- :mod:`yallmp.asking`: how a backend is asked
 - :mod:`yallmp.attempts`: one try of one backend, with its gate (:mod:`yallmp.gates`)
 - :mod:`yallmp.examining`: large answers, looked at while it waits
 - :mod:`yallmp.broken`: a stream that broke, and :mod:`yallmp.rescuing`: made whole
@@ -97,7 +98,9 @@ imports from its own layer or one further down in this list, never upwards
 checked), :mod:`yallmp.api_types.openai_whole` (whole answers, made of streams),
 :mod:`yallmp.api_types.openai_streams`, :mod:`yallmp.api_types.openai_chunks` (what streams
 mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
-:mod:`yallmp.api_types.openai_rescue` (an answer that goes on with another).
+:mod:`yallmp.api_types.openai_rescue` (an answer that goes on with another);
+:mod:`yallmp.api_types.speaking` (which of them), :mod:`yallmp.api_types.translation` and
+:mod:`yallmp.api_types.translated` (clients of another dialect).
 :mod:`yallmp.interfaces` says what may have a second implementation.
 
 **What is said, in any dialect** (pure): :mod:`yallmp.dialects`, a package with a map of its own.
@@ -107,7 +110,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 - failover: :mod:`yallmp.core.verdicts` (the decision table), :mod:`yallmp.core.problems` and
   :mod:`yallmp.core.told` (what went wrong), :mod:`yallmp.core.lastword` (which of it is told),
   :mod:`yallmp.core.tableview` and :mod:`yallmp.core.tablewords` (the table as ``check`` shows it),
-  :mod:`yallmp.core.routing`, :mod:`yallmp.core.breaker` (who rests), :mod:`yallmp.core.retries`
+  :mod:`yallmp.core.routing`, :mod:`yallmp.core.breaker` (who rests),
+  :mod:`yallmp.core.unspoken` (who does not understand), :mod:`yallmp.core.retries`
   (no storms), :mod:`yallmp.core.gate` (what of a stream may go on) and
   :mod:`yallmp.core.inspector` (what its events are),
   :mod:`yallmp.core.transcript` (what a client has had of it), :mod:`yallmp.core.rescue` and

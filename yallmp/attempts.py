@@ -18,7 +18,7 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.web.iweb import IResponse
 
-from yallmp.api_types import API_TYPES
+from yallmp.asking import Asking, asking
 from yallmp.bodies import collected
 from yallmp.broken import Broken
 from yallmp.core.asked import without_body
@@ -29,14 +29,12 @@ from yallmp.core.gate import Gate
 from yallmp.core.headers import for_backend, media_type
 from yallmp.core.inflate import decoder
 from yallmp.core.inspector import Checked, Inspector
-from yallmp.core.jsonbody import apply
 from yallmp.core.problems import AttemptFailed, Problem, Reason, answer_problem, status_problem
 from yallmp.core.seam import Seam
 from yallmp.core.work import LARGE
 from yallmp.downstream import Client
 from yallmp.examining import examined
 from yallmp.gates import gate_for
-from yallmp.interfaces import IApiType
 from yallmp.relay import FIRST_CONTENT_LATE, Relay, Watchdog
 from yallmp.report import Report
 from yallmp.tools import Surroundings
@@ -58,6 +56,8 @@ class Attempt:
 
     ``repeat`` tells that no other backend was asked before, ``last`` that none is left that
     does not rest; ``seam`` is what the answer has to go on with, if another one broke.
+
+    :ivar unspoken: whether it failed because the backend does not speak the client's dialect.
     """
 
     call: Call
@@ -68,10 +68,12 @@ class Attempt:
     repeat: bool = True
     last: bool = False
     seam: Seam | None = None
+    unspoken: bool = False
     _dog: Watchdog = field(init=False)
     _wire: Wire = field(init=False)
     _started: float = field(init=False)
     _report: Report = field(init=False)
+    _asking: Asking = field(init=False)
     _status: int | None = None
     _body: bytes | None = None
     _committed: bool = False
@@ -135,15 +137,12 @@ class Attempt:
             raise Broken(problem, self._inspector.transcript, self._flowed)
         raise AttemptFailed(problem)
 
-    @property
-    def _type(self) -> IApiType:
-        return API_TYPES[self.backend.api_type]
-
     async def _deliver(self) -> Delivered:
         asked = self.call.asked
         name = "first_byte_timeout" if asked.stream else "answer_timeout"
         self._watch(name, _HEAD_LATE)
-        response = await self.around.tools.upstream.send(self.backend, self._outgoing(), self._wire)
+        outgoing = await self._outgoing()
+        response = await self.around.tools.upstream.send(self.backend, outgoing, self._wire)
         headers = self._head(response)
         decode = decoder(headers, self.call.config.limits.max_response_bytes)
         self._watch(
@@ -165,20 +164,16 @@ class Attempt:
         seconds = self.backend.patience.seconds(name, last=self.last)
         self._dog.watch(self._started + seconds, problem, self._started)
 
-    def _outgoing(self) -> Outgoing:
+    async def _outgoing(self) -> Outgoing:
         """What is sent; told as the attempt's beginning."""
-        asked, backend = self.call.asked, self.backend
-        splices = self._type.splices(asked, self.call.route.sends(backend), backend)
-        if self.seam is not None and self.seam.prefill:
-            text = self.seam.delivered.fields.get("content", "")
-            splices = self._type.prefilled(asked, splices, text, backend)
-        outgoing = Outgoing(
-            self._type.target(asked, self.call.query, backend),
-            for_backend(self.call.headers, backend, repeat=self.repeat),
-            apply(asked.document.body, splices),
-        )
-        self._report.begin(outgoing, splices)
-        self._copied = self.around.tools.account.copied(len(outgoing.body))
+        call, backend, tools = self.call, self.backend, self.around.tools
+        begun = self.seam.begun if self.seam else ""
+        found = self._asking = await asking(call, backend, tools, self._wire, begun)
+        target = found.api_type.target(call.asked, call.query, backend)
+        headers = for_backend(call.headers, backend, repeat=self.repeat)
+        outgoing = Outgoing(target, headers, found.put.body)
+        self._report.begin(outgoing, found.put)
+        self._copied = tools.account.copied(len(outgoing.body))
         return outgoing
 
     def _head(self, response: IResponse) -> HeaderPairs:
@@ -231,7 +226,12 @@ class Attempt:
 
     def _gate(self, headers: HeaderPairs) -> Gate:
         gate = gate_for(
-            self.call, self.backend, self.seam, self._error_problem(headers), self._postscript
+            self._asking.api_type,
+            self.call,
+            self.backend,
+            self.seam,
+            self._error_problem(headers),
+            self._postscript,
         )
         self._inspector = gate.inspector
         return gate
@@ -257,15 +257,19 @@ class Attempt:
         body, status = self._body or b"", self._status or 0
         router = self.call.config.router
         if not 200 <= status < 300:
+            self.unspoken = self._asking.is_unspoken(status, body)
             now = self.around.tools.wall()
             raise AttemptFailed(status_problem(status, headers, body, now, router.retry_after_max))
+        asked, api_type = self.call.asked, self._asking.api_type
         if streamed:
-            max_event = self.call.config.limits.max_event_bytes
-            body = assembled(self._type, self.call.asked, self._gate(headers), body, max_event)
+            most = self.call.config.limits.max_event_bytes
+            body = assembled(api_type, asked, self._gate(headers), body, most)
             headers = json_headers(headers)
-        checked = well_made(self._type, self.call.asked, body, self._error_problem(headers))
-        if self.call.asked.stream:
-            body = exploded(self._type, self.call.asked, self._gate(headers), body)
+        checked = well_made(api_type, asked, body, self._error_problem(headers))
+        if asked.stream:
+            body = exploded(api_type, asked, self._gate(headers), body)
+        elif checked.body is not None:
+            body = checked.body
         return self._pass_on(headers, checked, body)
 
     async def _deliver_large(self, headers: HeaderPairs, streamed: bool, body: bytes) -> Delivered:
@@ -279,7 +283,7 @@ class Attempt:
         longest, now = self.call.config.router.retry_after_max, tools.wall()
         gate.error_problem = partial(answer_problem, headers=headers, now=now, longest=longest)
         gate.postscript = partial(bytes, self._postscript())
-        work = Examine(self.backend.api_type, without_body(self.call.asked), gate, streamed)
+        work = Examine(self._asking.api_type, without_body(self.call.asked), gate, streamed)
         checked, body = await examined(tools.clerk, self._wire, work, body)
         return self._pass_on(json_headers(headers) if streamed else headers, checked, body)
 

@@ -110,12 +110,24 @@ class Course:
         if seam is None and (self.tried or backend is not self.call.route.legs[0]):
             self._turn_to("retry" if again else "fallback")
         try:
-            return await self._attempt(backend, seam)
+            return await self._spoken(backend, seam)
         except (AttemptFailed, Broken) as failed:
             lasted = self.current.lasted if self.current else 0.0
             self.tried.append(Tried(backend, failed.problem, lasted, again))
             self.current = None
             raise
+
+    async def _spoken(self, backend: Backend, seam: Seam | None) -> Delivered:
+        """In the client's dialect, if the backend speaks it; that it does not is no failure."""
+        try:
+            return await self._attempt(backend, seam)
+        except AttemptFailed:
+            if self.current is None or not self.current.unspoken:
+                raise
+            dialect, now = self.call.asked.endpoint.dialect, self.tools.clock.seconds()
+            self.tools.registry.unspoken.note(backend.name, dialect, now)
+            self.note(f"{backend.name} has no such path; it is asked in its own dialect instead")
+            return await self._attempt(backend, seam)
 
     def _turn_to(self, kind: str) -> None:
         """It does not go on with the backend that it was at, or that comes first."""

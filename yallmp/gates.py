@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from yallmp.api_types import API_TYPES
 from yallmp.core.backend import Backend
 from yallmp.core.call import Call
 from yallmp.core.gate import HELD_MAX, Gate
@@ -15,9 +14,11 @@ from yallmp.core.inspector import Inspector
 from yallmp.core.problems import Problem
 from yallmp.core.rescue import may_ever_rescue
 from yallmp.core.seam import Seam
+from yallmp.interfaces import IApiType
 
 
 def gate_for(
+    api_type: IApiType,
     call: Call,
     backend: Backend,
     seam: Seam | None,
@@ -27,6 +28,7 @@ def gate_for(
     """
     A fresh gate for what *backend* answers to *call*.
 
+    :param api_type: who understands it.
     :param seam: what the answer has to go on with, if another one broke.
     :param error_problem: makes a problem of a backend's error object.
     :param postscript: gives what goes out before the formal end.
@@ -34,7 +36,7 @@ def gate_for(
     limits = call.config.limits
     whole = backend.stream_commit == "complete" and seam is None
     return Gate(
-        _inspector(call, backend, seam, whole=whole),
+        _inspector(api_type, call, backend, seam, whole=whole),
         limits.max_event_bytes,
         error_problem,
         hold_max=limits.max_response_bytes if whole else HELD_MAX,
@@ -43,9 +45,11 @@ def gate_for(
     )
 
 
-def _inspector(call: Call, backend: Backend, seam: Seam | None, *, whole: bool) -> Inspector:
+def _inspector(
+    api_type: IApiType, call: Call, backend: Backend, seam: Seam | None, *, whole: bool
+) -> Inspector:
     """It keeps what is said only where that may be needed: a stream that is held cannot break."""
-    api_type, asked = API_TYPES[backend.api_type], call.asked
+    asked = call.asked
     if seam is not None:
         go_on = api_type.continuation if seam.prefill else api_type.comparison
         following: Inspector = go_on(asked, seam.delivered)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import field, frozen
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from yallmp.core.asked import Asked
 from yallmp.core.backend import Backend
@@ -106,9 +106,26 @@ class ITotals(Interface):
         """
 
 
+@frozen
+class Put:
+    """
+    A request as a backend gets it.
+
+    :ivar splices: what was changed in the client's body; ``None`` if it was put anew.
+    :ivar dropped: where what is not in it stood in the client's (:mod:`yallmp.dialects.losses`).
+    :ivar api_type: who understands the answer to it, if not whoever put it.
+    """
+
+    body: bytes = field(repr=False)
+    splices: tuple[Splice, ...] | None = None
+    dropped: tuple[str, ...] = ()
+    api_type: Any = None
+
+
 class IApiType(Interface):
     """
-    How a kind of backend speaks (``api_type`` in the configuration).
+    How a kind of backend speaks (``api_type`` in the configuration), to clients that speak
+    like it and, as a translation, to others.
 
     Every method is pure and never blocks; none raises for anything that a backend sent.
     """
@@ -116,8 +133,16 @@ class IApiType(Interface):
     def target(asked: Asked, query: str, backend: Backend) -> str:
         """The whole URL for an attempt; *query* is the client's, without the question mark."""
 
-    def splices(asked: Asked, model: str, backend: Backend) -> tuple[Splice, ...]:
-        """The changes to the client's body; *model* is the name that *backend* is asked for."""
+    translates = Attribute("whether requests are put anew, which takes its time for long ones")
+
+    def put(asked: Asked, model: str, backend: Backend, begun: str = "") -> Put:
+        """
+        The request as *backend* gets it.
+
+        :param model: the name that it is asked for.
+        :param begun: the answer's beginning, which the backend is to go on with (``prefill``).
+        :raises RequestFault: what the client asks for cannot be understood.
+        """
 
     def inspector(asked: Asked) -> Inspector:
         """A fresh inspector for a streamed answer to *asked*."""
@@ -132,13 +157,8 @@ class IApiType(Interface):
     def continuation(asked: Asked, delivered: Transcript) -> Inspector:
         """One for an answer that goes on with *delivered*, rather than to begin anew."""
 
-    def prefilled(
-        asked: Asked, splices: tuple[Splice, ...], text: str, backend: Backend
-    ) -> tuple[Splice, ...]:
-        """*splices*, and those that make *text* the beginning of the answer (``prefill``)."""
-
     def check(asked: Asked, body: bytes) -> Checked:
-        """What a whole answer is: no more than a look at it."""
+        """What a whole answer is, and what it is for the client, if that is something else."""
 
     def assembled(asked: Asked, events: Sequence[ServerEvent]) -> bytes | None:
         """The whole answer that the events of a stream amount to; ``None`` if they do not."""
@@ -188,6 +208,10 @@ class Writer(Protocol):
     has to do without.
     """
 
+    @property
+    def id(self) -> str | None:
+        """The answer's id as the client has it, if it has it yet."""
+
     def write(self, delta: Delta) -> bytes:
         """The events that *delta* makes; often none."""
 
@@ -230,3 +254,11 @@ class IDialect(Interface):
 
     def writer(occasion: Occasion) -> Writer:
         """A fresh writer for a client's stream."""
+
+    def resumed(occasion: Occasion, delivered: Transcript) -> Writer:
+        """
+        One that writes on where *delivered* broke off.
+
+        Its ``place`` is the writer that wrote it; or, if it was passed on untouched, what the
+        inspector of this dialect noted there.
+        """

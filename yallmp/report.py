@@ -19,6 +19,7 @@ from yallmp.core.exchange import (
     Splice,
 )
 from yallmp.core.work import LARGE
+from yallmp.interfaces import Put
 from yallmp.upstream import Outgoing
 from yallmp.wire import Wire
 
@@ -50,10 +51,11 @@ class Report:
     _began: float = 0.0
     _first_content: float | None = None
 
-    def begin(self, outgoing: Outgoing, splices: tuple[Splice, ...]) -> None:
+    def begin(self, outgoing: Outgoing, put: Put) -> None:
         """The attempt starts, with what is sent."""
-        self._began = self.at()
-        whole = len(splices) > _FEW or (len(splices) > 0 and _length(splices) > LARGE)
+        self._began, splices = self.at(), put.splices or ()
+        whole = put.splices is None or len(splices) > _FEW
+        whole = whole or (len(splices) > 0 and _length(splices) > LARGE)
         self.tell(
             Attempt(
                 self.id,
@@ -66,6 +68,14 @@ class Report:
                 outgoing.body if whole else None,
             )
         )
+        if put.dropped:
+            self._lost(put.dropped)
+
+    def _lost(self, dropped: tuple[str, ...]) -> None:
+        """What the client said was left out in translation."""
+        lost = ", ".join(dropped)
+        text = f"attempt {self.number}: {self.backend} has no place for {lost}"
+        self.tell(Note(self.id, self.at(), text))
 
     def head(self, status: int, headers: HeaderPairs, wire: Wire) -> None:
         """The answer's head came; *wire* knows of the connection."""

@@ -13,7 +13,6 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from yallmp.api_types import API_TYPES
 from yallmp.core.asked import Asked
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.gate import Gate
@@ -102,11 +101,11 @@ class Examine:
     """
     Check a large answer, and make of it what was asked for.
 
-    :ivar gate: a fresh one, which can be sent to another process.
+    :ivar gate: a fresh one, which can be sent to another process, as *api_type* can.
     :ivar streamed: whether it is a stream that nobody asked for.
     """
 
-    api_type: str
+    api_type: IApiType
     asked: Asked
     gate: Gate
     streamed: bool
@@ -122,12 +121,14 @@ class Examine:
             return Examined(problem=Problem(Reason.INVALID, "the answer has too many values"))
 
     def _examined(self, body: bytes) -> Examined:
-        api_type, asked, gate, whole = API_TYPES[self.api_type], self.asked, self.gate, body
+        api_type, asked, gate, whole = self.api_type, self.asked, self.gate, body
         if self.streamed:
             whole = assembled(api_type, asked, gate, body, gate.max_event_bytes)
         checked = well_made(api_type, asked, whole, gate.error_problem)
         if asked.stream:
             whole = exploded(api_type, asked, gate, whole)
+        elif checked.body is not None:
+            whole, checked = checked.body, evolve(checked, body=None)
         return Examined(checked, None if whole is body else whole)
 
 

@@ -9,4 +9,4 @@ from collections.abc import Mapping
 from yallmp.api_types.openai import OpenAI
 from yallmp.interfaces import IApiType
 
-API_TYPES: Mapping[str, IApiType] = {"openai": OpenAI()}
+API_TYPES: Mapping[str, IApiType] = {"openai": OpenAI(), "openai-responses": OpenAI()}

@@ -31,7 +31,7 @@ from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.jsonbody import LONG, Document, apply
 from yallmp.core.sse import ServerEvent, event_bytes
 from yallmp.core.transcript import Transcript
-from yallmp.interfaces import IApiType
+from yallmp.interfaces import IApiType, Put
 
 _THINKING = '{"type": "enabled"}'
 #: What stays of a query; all else (a raw ``é``, a ``#``) would not be one upstream.
@@ -42,12 +42,21 @@ _QUERY = "!$%&'()*+,/:;<=>?@[\\]^`{|}\""
 class OpenAI:
     """The dialect of every backend that says it is OpenAI-compatible."""
 
+    translates = False
+
     def target(self, asked: Asked, query: str, backend: Backend) -> str:
         """``api_base``, the path without ``/v1``, the client's query, the backend's own."""
         url = backend.api_base + asked.endpoint.path
         return url + _query(query, backend.query) if query or backend.query else url
 
-    def splices(self, asked: Asked, model: str, backend: Backend) -> tuple[Splice, ...]:
+    def put(self, asked: Asked, model: str, backend: Backend, begun: str = "") -> Put:
+        """The client's body, with what is to be changed in it."""
+        splices = self._splices(asked, model, backend)
+        if begun:
+            splices = prefilled(asked, splices, begun, backend)
+        return Put(apply(asked.document.body, splices), splices)
+
+    def _splices(self, asked: Asked, model: str, backend: Backend) -> tuple[Splice, ...]:
         """The model's name, thinking, ``extra_body`` and ``drop_params``; often nothing."""
         named = {} if model == asked.model else {"model": _quoted(model)}
         reasons = backend.supports_reasoning and asked.endpoint is CHAT
@@ -70,12 +79,6 @@ class OpenAI:
     def continuation(self, asked: Asked, delivered: Transcript) -> Inspector:
         """For an answer that goes on with the text."""
         return Continuation(delivered, ChoiceStream(asked.choices))
-
-    def prefilled(
-        self, asked: Asked, splices: tuple[Splice, ...], text: str, backend: Backend
-    ) -> tuple[Splice, ...]:
-        """The text as the assistant's last message, as the backend wants it."""
-        return prefilled(asked, splices, text, backend)
 
     def check(self, asked: Asked, body: bytes) -> Checked:
         """Whether *body* is JSON with what the endpoint promises, and no error."""

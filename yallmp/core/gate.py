@@ -167,7 +167,7 @@ class Gate:
         elif seen.kind is Kind.MALFORMED:
             self._malformed(seen, release)
         elif seen.kind is Kind.DONE:
-            self._formal_end(event, out, release)
+            self._formal_end(_passed(event, seen), out, release)
         else:
             self._pass_on(event, seen, out, release)
 
@@ -176,17 +176,17 @@ class Gate:
         if not seen.harmless:
             self._broken(release, Problem(Reason.INVALID, "an event of the stream is not JSON"))
 
-    def _formal_end(self, event: ServerEvent, out: bytearray, release: Release) -> None:
+    def _formal_end(self, end: bytes, out: bytearray, release: Release) -> None:
         if not self.inspector.finished:
             self._broken(release, self._early_end())
             return
         self._commit(out, release)
-        out += self.postscript() + bearable(event)
+        out += self.postscript() + end
         self._done(release)
 
     def _pass_on(self, event: ServerEvent, seen: Seen, out: bytearray, release: Release) -> None:
         release.alive = True
-        data = bearable(event) if seen.instead is None else seen.instead
+        data = _passed(event, seen)
         if self.committed:
             out += data
         else:
@@ -236,6 +236,11 @@ class Gate:
         release.done = True
         self.over = True
         return release
+
+
+def _passed(event: ServerEvent, seen: Seen) -> bytes:
+    """*event* as the client gets it."""
+    return bearable(event) if seen.instead is None else seen.instead
 
 
 def _behind(data: bytes, at: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from yallmp.core.exchange import Usage
 from yallmp.core.sse import ServerEvent
@@ -35,7 +35,8 @@ class Seen:
 
     ``error`` is the backend's error object; ``harmless`` tells that a malformed event
     cannot have carried content.  ``instead`` are the bytes to pass on in place of the
-    event's own (``None``: those), where an answer goes on with what another began.
+    event's own (``None``: those), where an answer goes on with what another began, or is
+    translated.
     """
 
     kind: Kind
@@ -46,13 +47,18 @@ class Seen:
 
 @frozen
 class Checked:
-    """What a whole answer is; ``error`` is an error object inside it, if it has one."""
+    """
+    What a whole answer is; ``error`` is an error object inside it, if it has one.
+
+    ``body`` is what the client gets in its place (``None``: itself).
+    """
 
     ok: bool
     message: str = ""
     error: Any = None
     finish_reason: str | None = None
     usage: Usage | None = None
+    body: bytes | None = field(default=None, repr=False)
 
 
 class Inspector(Protocol):

@@ -26,6 +26,7 @@ from yallmp.core.retries import Retries
 from yallmp.core.routing import Routes
 from yallmp.core.secrets import Secrets, secrets_of
 from yallmp.core.settings import Access, Config, Fallbacks, Limits
+from yallmp.core.unspoken import Unspoken
 
 __all__ = [
     "MAX_NAME", "Catalog", "Found", "InFlight", "Listed", "Registered", "Registration",
@@ -93,6 +94,7 @@ class Registry:
     def __init__(self, config: Config) -> None:
         self.in_flight = InFlight()
         self.breakers = Breakers()
+        self.unspoken = Unspoken()
         self.retries = Retries()
         self._secrets = Secrets()
         self._registrations: dict[str, Registration] = {}
@@ -104,12 +106,18 @@ class Registry:
     def _publish(self, config: Config) -> None:
         """Put *config* in force; what was known of backends that it changes is forgotten."""
         gone = _as_configured(self.catalog.config) - _as_configured(config)
-        self.breakers.forget(backend.name for backend in gone)
+        self._forget(backend.name for backend in gone)
         self.catalog = Catalog(config)
         self.routes = Routes(self.catalog)
         self._secrets.update(secrets_of(config))
         for watcher in self._watchers:
             watcher(config)
+
+    def _forget(self, names: Iterable[str]) -> None:
+        """What was learnt of backends that are not what they were."""
+        gone = tuple(names)
+        self.breakers.forget(gone)
+        self.unspoken.forget(gone)
 
     def watch(self, watcher: Callable[[Config], None]) -> None:
         """
@@ -185,7 +193,7 @@ class Registry:
         replaced = any(backend.model_name == model for backend in before.backends)
         self._remember(registration)
         self._publish(with_registration(before, registration))
-        self.breakers.forget(b.name for b in self.catalog.group(model))
+        self._forget(b.name for b in self.catalog.group(model))
         return Registered(model, replaced, in_force(self.catalog.config.fallbacks, model))
 
     def _remember(self, registration: Registration) -> None:

@@ -20,3 +20,8 @@ class Seam:
 
     delivered: Transcript
     prefill: bool = False
+
+    @property
+    def begun(self) -> str:
+        """The text that the backend is asked to go on with; empty if it is not asked to."""
+        return self.delivered.fields.get("content", "") if self.prefill else ""

@@ -7,6 +7,8 @@ Inspectors keep it as they look at the events anyway.
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import define, field
 
 #: More characters than this are not kept: such an answer is not told on.
@@ -21,10 +23,13 @@ class Transcript:
     :ivar plain: whether the answer is nothing but text in one choice, so that another
         attempt can go on with it: no tool call, no logprobs, no audio, no annotations.
     :ivar id: the answer's id as the client has it.
+    :ivar place: where the client's stream stands, for whoever writes on in its dialect; what it
+        is, only that dialect knows.
     """
 
     plain: bool = True
     id: str | None = None
+    place: Any = None
     _parts: dict[str, list[str]] = field(factory=dict)
     _size: int = 0
 
@@ -52,7 +57,7 @@ class Transcript:
     def copy(self) -> Transcript:
         """A transcript of its own that begins with the same."""
         parts = {name: list(texts) for name, texts in self._parts.items()}
-        return Transcript(self.plain, self.id, parts, self._size)
+        return Transcript(self.plain, self.id, self.place, parts, self._size)
 
     @property
     def fields(self) -> dict[str, str]:

@@ -1,0 +1,74 @@
+"""
+In which dialect a backend is asked.
+
+A client that speaks as its backend does is passed on untouched; any other one is translated into
+the first dialect that the backend speaks.  Some servers speak more than their ``api_type`` says:
+those are asked in the client's own dialect first (:mod:`yallmp.core.unspoken`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from attrs import frozen
+
+from yallmp.api_types import API_TYPES
+from yallmp.api_types.translation import Translation
+from yallmp.core.asked import Asked
+from yallmp.core.backend import Backend
+from yallmp.interfaces import IApiType, Occasion
+
+#: The dialects that a backend of each type speaks.
+SPEAKS = {
+    "openai": ("chat",),
+    "openai-responses": ("responses",),
+}
+#: Those that it may speak, too.
+_MAY_SPEAK = {"openai": ("responses",)}
+#: Who has those of OpenAI's endpoints that are in no dialect.
+_ALL_ELSE = ("openai", "openai-responses")
+
+
+@frozen
+class Spoken:
+    """
+    How a backend is asked.
+
+    :ivar tentative: whether it has yet to be seen that it has such a path.
+    """
+
+    api_type: IApiType
+    tentative: bool = False
+
+
+def spoken(
+    asked: Asked,
+    backend: Backend,
+    unspoken: Callable[[str, str], bool],
+    occasion: Callable[[], Occasion],
+) -> Spoken | None:
+    """
+    How *backend* is asked for what a client asks for; ``None`` if it cannot be.
+
+    :param unspoken: whether it is known that a backend does not speak a dialect.
+    :param occasion: gives that of the answer, if it has to be translated.
+    """
+    dialect = asked.endpoint.dialect
+    native = _native(dialect, backend.api_type)
+    if native is not None or not dialect:
+        return native
+    if _may_speak(backend, dialect) and not unspoken(backend.name, dialect):
+        return Spoken(API_TYPES[backend.api_type], tentative=True)
+    return Spoken(Translation(dialect, backend.api_type, occasion()))
+
+
+@lru_cache(64)
+def _native(dialect: str, api_type: str) -> Spoken | None:
+    """How one is asked who speaks *dialect* anyway."""
+    speaks = dialect in SPEAKS[api_type] if dialect else api_type in _ALL_ELSE
+    return Spoken(API_TYPES[api_type]) if speaks else None
+
+
+def _may_speak(backend: Backend, dialect: str) -> bool:
+    return backend.mock_response is None and dialect in _MAY_SPEAK.get(backend.api_type, ())
