@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp import check
 from yallmp.core.backend import Backend
+from yallmp.core.meaning import report_of
 from yallmp.core.settings import Access, Config, Fallbacks, Key, Notice, Server
 
 SECRET = "sk-this-must-not-be-seen"
@@ -52,7 +53,7 @@ FULL = Config(
 
 def text(config: Config, *, strict: bool = False) -> str:
     """The report on *config* as people read it."""
-    return "\n".join(check.as_text(check.report_of("c.yaml", config, strict=strict)))
+    return "\n".join(check.as_text(report_of("c.yaml", config, strict=strict)))
 
 
 class TextTests(SynchronousTestCase):
@@ -144,7 +145,7 @@ class SecretTests(SynchronousTestCase):
 
     def test_in_text_and_json(self) -> None:
         """No key, no password of an address, no header."""
-        report = check.report_of("c.yaml", FULL)
+        report = report_of("c.yaml", FULL)
         self.assertNotIn(SECRET, text(FULL) + check.as_json(report))
 
 

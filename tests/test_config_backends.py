@@ -393,6 +393,20 @@ class AddressTests(SynchronousTestCase):
         (found,) = parsed(text, api_types=("openai", "anthropic")).backends
         self.assertEqual((found.api_type, found.sends), ("anthropic", "claude"))
 
+    def test_several_api_types(self) -> None:
+        """The first is the one to translate into; each must be known, and stands once."""
+        known = ("openai", "anthropic")
+        text = entry(BASE + "api_type: [openai, anthropic]\nmodel: anthropic/claude\n")
+        (found,) = parsed(text, api_types=known).backends
+        self.assertEqual((found.api_type, found.also), ("openai", ("anthropic",)))
+        self.assertEqual(found.sends, "claude")
+        for listed, message in (
+            ("[openai, soap]", "there is no api_type soap; there is: openai"),
+            ("[openai, openai]", '"openai" stands in it twice'),
+            ("[]", "is empty; name one at least, or remove it"),
+        ):
+            self.assertEqual(messages(f"api_type: {listed}"), [f"api_type: {message}"])
+
 
 class ModelTests(SynchronousTestCase):
     """What a backend is asked for."""

@@ -8,9 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.configs import backend, entry, problems
 from tests.configs import parsed as configured
-from yallmp.check import destination, facts
+from yallmp.check import facts
 from yallmp.core.config.entries import parse_backend
 from yallmp.core.masking import Masker
+from yallmp.core.meaning import destination
 from yallmp.core.proxies import BadProxy, Proxy, is_excepted, parsed, variable_for
 from yallmp.core.secrets import secrets_of
 from yallmp.core.settings import Config

@@ -17,6 +17,7 @@ import yallmp
 from tests.fakes import ProxyCase
 from yallmp import check, files
 from yallmp.core import errors
+from yallmp.core.meaning import report_of
 from yallmp.core.problems import Reason
 from yallmp.core.verdicts import TABLE, Row
 
@@ -63,7 +64,7 @@ class ConfigurationTests(SynchronousTestCase):
     def test_check_says_what_is_quoted(self) -> None:
         """``yallmp check`` says of the example what the README says it does, above the table."""
         path = self.written()
-        report = check.report_of(path, files.load(path, {"MY_KEY": "sk-of-my-own"}))
+        report = report_of(path, files.load(path, {"MY_KEY": "sk-of-my-own"}))
         said = "\n".join(check.as_text(report)).partition("\n\nWhen a backend")[0] + "\n"
         quoted = said.replace(path, "config.yaml").replace(str(Path(path).parent), "/etc/yallmp")
         self.assertIn(quoted, [body for _, body in FENCE.findall(README)])

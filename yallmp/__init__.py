@@ -132,7 +132,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 - what is configured: :mod:`yallmp.core.settings` and :mod:`yallmp.core.backend` (the values),
   :mod:`yallmp.core.catalog` (names), :mod:`yallmp.core.registry` (what is in force now),
   :mod:`yallmp.core.registration`, :mod:`yallmp.core.changes` (a model comes, or goes, or all
-  is read anew), :mod:`yallmp.core.differences`, :mod:`yallmp.core.renewal`
+  is read anew), :mod:`yallmp.core.differences`, :mod:`yallmp.core.renewal`,
+  :mod:`yallmp.core.meaning` (all of it, as ``check`` shows it)
 - several workers: :mod:`yallmp.core.control` (what they are told), :mod:`yallmp.core.ordering`
   (of changes), :mod:`yallmp.core.shares` (of limits)
 - metrics: :mod:`yallmp.core.families` (which there are), :mod:`yallmp.core.counts` (what requests

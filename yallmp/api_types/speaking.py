@@ -55,7 +55,7 @@ def spoken(
     :param occasion: gives that of the answer, if it has to be translated.
     """
     dialect = asked.endpoint.dialect
-    native = _native(dialect, backend.api_type)
+    native = _native(dialect, backend.api_type, backend.also)
     if native is not None or not dialect:
         return native
     if _may_speak(backend, dialect) and not unspoken(backend.name, dialect):
@@ -64,10 +64,12 @@ def spoken(
 
 
 @lru_cache(64)
-def _native(dialect: str, api_type: str) -> Spoken | None:
+def _native(dialect: str, api_type: str, also: tuple[str, ...]) -> Spoken | None:
     """How one is asked who speaks *dialect* anyway."""
-    speaks = dialect in SPEAKS[api_type] if dialect else api_type in _ALL_ELSE
-    return Spoken(API_TYPES[api_type]) if speaks else None
+    for each in (api_type, *also):
+        if dialect in SPEAKS[each] if dialect else each in _ALL_ELSE:
+            return Spoken(API_TYPES[each])
+    return None
 
 
 def _may_speak(backend: Backend, dialect: str) -> bool:

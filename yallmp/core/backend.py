@@ -108,7 +108,8 @@ class Backend:
     ``sends`` is the model name for upstream, already without its provider's prefix; it
     is ``None`` for a backend without a model of its own, which is asked for
     ``model_name``.  In the names of wildcard backends ``*`` stands for the rest of the
-    name that the client asked for.  ``extra_body`` holds values as JSON text.
+    name that the client asked for.  ``extra_body`` holds values as JSON text.  ``also`` are
+    further types that it speaks like, beside ``api_type``.
 
     ``stream_rescue`` is ``auto``, ``on`` or ``off``; ``stream_commit`` is ``first_content`` or
     ``complete``; ``prefill`` is how the backend is told to go on with a text: ``off``,
@@ -121,6 +122,7 @@ class Backend:
     api_key: str | None = field(default=None, repr=False)
     sends: str | None = None
     api_type: str = "openai"
+    also: tuple[str, ...] = ()
     supports_reasoning: bool = False
     mock_response: str | None = None
     weight: float = 1.0

@@ -29,9 +29,9 @@ class Destination:
     values: Mapping[str, Any]
 
     @property
-    def api_type(self) -> str:
-        """The dialect."""
-        return str(self.values.get("api_type", "openai"))
+    def api_types(self) -> tuple[str, ...]:
+        """How it speaks; in the first way where nothing speaks for another."""
+        return self.values.get("api_types") or ("openai",)
 
     @property
     def provider(self) -> str:
@@ -46,7 +46,7 @@ class Destination:
         model: str | None = self.values.get("model")
         if target is not None or model is None:
             return target
-        known = self.provider in {"openai", self.api_type, *PROVIDERS} and self.provider != ""
+        known = self.provider in {"openai", *self.api_types, *PROVIDERS} and self.provider != ""
         return model.partition("/")[2] if known else model
 
     @property
@@ -70,8 +70,9 @@ class Destination:
 
 def check(reading: Reading, to: Destination) -> None:
     """Write down what is wrong with a destination, or worth knowing."""
-    if to.api_type not in reading.api_types:
-        reading.problem(to.place("api_type"), _unknown_type(to.api_type, reading.api_types))
+    unknown = next((each for each in to.api_types if each not in reading.api_types), None)
+    if unknown is not None:
+        reading.problem(to.place("api_type"), _unknown_type(unknown, reading.api_types))
     elif _needs_dialect(to):
         reading.problem(to.place("model"), _wanting(to.provider, reading.api_types))
     elif _is_nowhere(reading, to):
@@ -88,7 +89,7 @@ def _unknown_type(api_type: str, known: tuple[str, ...]) -> str:
 def _needs_dialect(to: Destination) -> bool:
     dialect = DIALECTS.get(to.provider)
     said = to.is_given("api_base") and to.is_given("target_model")
-    return dialect is not None and to.api_type != dialect and not said
+    return dialect is not None and dialect not in to.api_types and not said
 
 
 def _wanting(provider: str, known: tuple[str, ...]) -> str:

@@ -21,7 +21,9 @@ from yallmp.core.config.sections import member, read_section
 from yallmp.core.config.yamltree import Map, Node, Scalar, from_json
 from yallmp.core.proxies import BadProxy, Proxy
 
-_OWN = {"api_base", "sends", "patience", "tls", "proxy"}
+_OWN = {"api_base", "sends", "api_type", "also", "patience", "tls", "proxy"}
+#: What is read under another name than that of its field, or into several.
+_ELSEWHERE = ("api_types", "stream_timeout", "http_proxy")
 _DIRECT = set(fields_dict(Backend)) - {"name", "model_name", "log_requests", *_OWN}
 
 
@@ -89,7 +91,7 @@ def read_entry(reading: Reading, node: Node, defaults: Mapping[str, Any]) -> Ent
 def treatment(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the values of ``router_settings`` that are defaults for all backends."""
     tls = ("ssl_verify", "ssl_ca_file")
-    names = {*_DIRECT, *fields_dict(Patience), *tls, "stream_timeout", "http_proxy"}
+    names = {*_DIRECT, *fields_dict(Patience), *tls, *_ELSEWHERE}
     return _expanded({name: value for name, value in values.items() if name in names})
 
 
@@ -139,6 +141,8 @@ def _backend(reading: Reading, node: Map, model_name: str, values: Mapping[str, 
         model_name=model_name,
         api_base=to.api_base,
         sends=to.sends,
+        api_type=to.api_types[0],
+        also=to.api_types[1:],
         patience=Patience(**patience),
         tls=Tls(values.get("ssl_verify", True), values.get("ssl_ca_file")),
         proxy=_proxy(reading, to),

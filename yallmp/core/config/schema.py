@@ -31,7 +31,7 @@ IDENTITY = (
 
 #: How a backend is treated; in ``router_settings`` it is the default for all.
 TREATMENT = (
-    Setting("api_type", kinds.text),
+    Setting("api_type", wirekinds.names, "api_types"),
     Setting("supports_reasoning", kinds.boolean),
     Setting("weight", kinds.weight),
     Setting("order", kinds.whole(-1_000_000, 1_000_000)),

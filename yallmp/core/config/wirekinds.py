@@ -36,6 +36,17 @@ def texts(reading: Reading, node: Node) -> tuple[str, ...]:
     return tuple(value for value in found if value is not None)
 
 
+def names(reading: Reading, node: Node) -> tuple[str, ...] | None:
+    """Different texts, at least one where there is anything at all."""
+    found = texts(reading, node)
+    twice = next((each for each in found if found.count(each) > 1), None)
+    if twice is not None:
+        reading.problem(node, f"{json.dumps(twice)} stands in it twice")
+    if not found and not (isinstance(node, Scalar) and node.value is None):
+        reading.problem(node, "is empty; name one at least, or remove it")
+    return tuple(dict.fromkeys(found)) or None
+
+
 def dropped(reading: Reading, node: Node) -> tuple[str, ...]:
     """Names of parameters; what LiteLLM means by ``true`` would need a table of providers."""
     if isinstance(node, Scalar) and isinstance(node.value, bool):
