@@ -179,7 +179,8 @@ class DocumentationTests(SynchronousTestCase):
 
 def _documented(path: str) -> str:
     """How the page names a setting: per-backend ones are described once, by their last name."""
-    name = path.rpartition(".")[2]
+    before, _, name = path.rpartition(".")
+    name = f"parse.{name}" if before.endswith(".parse") else name
     once = ("model_list[].litellm_params", "router_settings", "litellm_settings")
     return name if path.startswith(once) else path
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.configs import backend, entry, notices, parsed, problems
-from yallmp.core.backend import Backend, Patience, Tls
+from yallmp.core.backend import Backend, Parse, Patience, Tls
 from yallmp.core.config import ConfigError, parse_backend
 
 BASE = "api_base: https://h.example/v1\n"
@@ -385,6 +385,16 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(
             messages("api_type: opnai"),
             ["api_type: there is no api_type opnai; there is: openai; did you mean openai?"],
+        )
+
+    def test_parse(self) -> None:
+        """What is read out of texts; off is as if nothing had been said."""
+        found = backend(BASE + "parse: {reasoning: think_tags, tool_calls: glm}\n")
+        self.assertEqual(found.parse, Parse("think_tags", "glm"))
+        self.assertIsNone(backend(BASE + "parse: {reasoning: off}\n").parse)
+        self.assertEqual(
+            messages("parse: {tool_calls: soap}"),
+            ['parse.tool_calls: "soap" is not one of off, auto, hermes, qwen, glm, kimi'],
         )
 
     def test_other_api_types(self) -> None:

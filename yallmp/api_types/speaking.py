@@ -3,7 +3,8 @@ In which dialect a backend is asked.
 
 A client that speaks as its backend does is passed on untouched; any other one is translated into
 the first dialect that the backend speaks.  Some servers speak more than their ``api_type`` says:
-those are asked in the client's own dialect first (:mod:`yallmp.core.unspoken`).
+those are asked in the client's own dialect first (:mod:`yallmp.core.unspoken`).  One whose answers
+have to be read more closely (``parse``) is never passed on untouched.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from yallmp.api_types import API_TYPES
 from yallmp.api_types.translation import Translation
 from yallmp.core.asked import Asked
 from yallmp.core.backend import Backend
+from yallmp.dialects.parsing import parsing_of
 from yallmp.interfaces import IApiType, Occasion
 
 #: The dialects that a backend of each type speaks.
@@ -55,6 +57,8 @@ def spoken(
     :param occasion: gives that of the answer, if it has to be translated.
     """
     dialect = asked.endpoint.dialect
+    if backend.parse is not None and dialect:
+        return Spoken(Translation(dialect, backend.api_type, occasion(), parsing_of(backend)))
     native = _native(dialect, backend.api_type, backend.also)
     if native is not None or not dialect:
         return native

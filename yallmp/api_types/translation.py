@@ -27,8 +27,9 @@ from yallmp.core.rescue import Agreement, Repetition
 from yallmp.core.sse import ServerEvent
 from yallmp.core.transcript import Transcript
 from yallmp.dialects.conversation import Request, Text, Turn
+from yallmp.dialects.parsing import Parsing
 from yallmp.dialects.table import DIALECTS
-from yallmp.interfaces import IApiType, IDialect, Occasion, Put
+from yallmp.interfaces import IApiType, IDialect, Occasion, Put, Reader
 
 #: The dialect that a request is put in, for each type of backend.
 PUT_IN = {"openai": "chat", "openai-responses": "responses"}
@@ -45,11 +46,13 @@ class Translation:
     :ivar heard: the client's dialect.
     :ivar api_type: the backend's type.
     :ivar occasion: what answers have beside what was said.
+    :ivar parsing: what else the backend's texts are read as.
     """
 
     heard: str
     api_type: str
     occasion: Occasion
+    parsing: Parsing | None = None
     translates = True
 
     @property
@@ -71,13 +74,17 @@ class Translation:
     def put(self, asked: Asked, model: str, backend: Backend, begun: str = "") -> Put:
         """The request in the backend's dialect, with what is configured for the backend."""
         body = loads(asked.document.body)
-        request = evolve(self._client.request(body), model=model)
+        request, parsing = evolve(self._client.request(body), model=model), self.parsing
+        if parsing is not None:
+            request = parsing.request(request)
+            parsing = parsing.knowing(request, self.occasion.id)
         written = self._backend.body(_begun(request, begun))
         document = Document.parse(json.dumps(written.body).encode())
         put = self._inner.put(
             evolve(self._there(asked), document=document, model=model), model, backend
         )
-        answers = evolve(self, occasion=evolve(self.occasion, echo=self._client.echo(body)))
+        occasion = evolve(self.occasion, echo=self._client.echo(body))
+        answers = evolve(self, occasion=occasion, parsing=parsing)
         return Put(put.body, None, written.dropped, answers)
 
     def _there(self, asked: Asked) -> Asked:
@@ -88,23 +95,35 @@ class Translation:
     def inspector(self, asked: Asked) -> Inspector:
         """One for the backend's events, which passes on the client's."""
         inner = self._inner.inspector(self._there(asked))
-        return TranslatedStream(inner, self._backend.reader(), self._client.writer(self.occasion))
+        return TranslatedStream(
+            inner, self._reader(self.parsing), self._client.writer(self.occasion)
+        )
+
+    def _reader(self, parsing: Parsing | None) -> Reader:
+        reader = self._backend.reader()
+        return reader if parsing is None else parsing.reader(reader)
 
     def comparison(self, asked: Asked, delivered: Transcript) -> Inspector:
         """For an answer that is given anew."""
-        return self._following(asked, delivered, Agreement(delivered.fields))
+        reader = self._reader(self.parsing)
+        return self._following(asked, delivered, reader, Agreement(delivered.fields))
 
     def continuation(self, asked: Asked, delivered: Transcript) -> Inspector:
         """For an answer that goes on with the text."""
         repetition = Repetition(delivered.fields.get("content", ""))
-        return self._following(asked, delivered, repetition)
+        reader = self._reader(self.parsing and self.parsing.going_on())
+        return self._following(asked, delivered, reader, repetition)
 
     def _following(
-        self, asked: Asked, delivered: Transcript, beside: Agreement | Repetition
+        self,
+        asked: Asked,
+        delivered: Transcript,
+        reader: Reader,
+        beside: Agreement | Repetition,
     ) -> Inspector:
         inner = self._inner.inspector(self._there(asked))
         writer = self._client.resumed(self.occasion, delivered)
-        return Following(inner, self._backend.reader(), writer, delivered, beside)
+        return Following(inner, reader, writer, delivered, beside)
 
     def check(self, asked: Asked, body: bytes) -> Checked:
         """What a whole answer is, and what it is for the client."""
@@ -112,6 +131,8 @@ class Translation:
         if not checked.ok:
             return checked
         answer = self._backend.answer(loads(body))
+        if self.parsing is not None:
+            answer = self.parsing.answer(answer)
         whole = json.dumps(self._client.whole(answer, self.occasion)).encode()
         return evolve(checked, body=whole)
 

@@ -100,6 +100,20 @@ class Tls:
     ca_pem: bytes | None = field(default=None, repr=False)
 
 
+@frozen
+class Parse:
+    """
+    What is read out of the texts of a model whose server passes them on as they are.
+
+    :ivar reasoning: ``off``; ``think_tags``; ``open_think_tags``, where the chat template writes
+        the opening one.
+    :ivar tool_calls: ``off``, ``auto``, ``hermes``, ``qwen``, ``glm`` or ``kimi``.
+    """
+
+    reasoning: str = "off"
+    tool_calls: str = "off"
+
+
 @frozen(cache_hash=True)
 class Backend:
     """
@@ -140,6 +154,7 @@ class Backend:
     stream_rescue: str = "auto"
     stream_commit: str = "first_content"
     prefill: str = "off"
+    parse: Parse | None = None
     log_requests: str | None = None
     registered: bool = False
     created: int = 0

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve, fields_dict, frozen
 
 from yallmp.core import proxies
-from yallmp.core.backend import Backend, Patience, Tls
+from yallmp.core.backend import Backend, Parse, Patience, Tls
 from yallmp.core.config import destination
 from yallmp.core.config.destination import Destination
 from yallmp.core.config.environment import Unexpandable, whole_reference
@@ -21,9 +21,9 @@ from yallmp.core.config.sections import member, read_section
 from yallmp.core.config.yamltree import Map, Node, Scalar, from_json
 from yallmp.core.proxies import BadProxy, Proxy
 
-_OWN = {"api_base", "sends", "api_type", "also", "patience", "tls", "proxy"}
+_OWN = {"api_base", "sends", "api_type", "also", "patience", "tls", "proxy", "parse"}
 #: What is read under another name than that of its field, or into several.
-_ELSEWHERE = ("api_types", "stream_timeout", "http_proxy")
+_ELSEWHERE = ("api_types", "stream_timeout", "http_proxy", "parse")
 _DIRECT = set(fields_dict(Backend)) - {"name", "model_name", "log_requests", *_OWN}
 
 
@@ -146,8 +146,15 @@ def _backend(reading: Reading, node: Map, model_name: str, values: Mapping[str, 
         patience=Patience(**patience),
         tls=Tls(values.get("ssl_verify", True), values.get("ssl_ca_file")),
         proxy=_proxy(reading, to),
+        parse=_parse(values.get("parse", {})),
         **direct,
     )
+
+
+def _parse(values: Mapping[str, Any]) -> Parse | None:
+    """What is read out of its texts, if anything is."""
+    found = Parse(**values)
+    return None if found == Parse() else found
 
 
 def _proxy(reading: Reading, to: Destination) -> Proxy | None:

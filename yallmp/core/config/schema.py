@@ -29,6 +29,13 @@ IDENTITY = (
     Setting("mock_response", kinds.text),
 )
 
+PARSE = Section(
+    (
+        Setting("reasoning", kinds.choice("off", "think_tags", "open_think_tags")),
+        Setting("tool_calls", kinds.choice("off", "auto", "hermes", "qwen", "glm", "kimi")),
+    )
+)
+
 #: How a backend is treated; in ``router_settings`` it is the default for all.
 TREATMENT = (
     Setting("api_type", wirekinds.names, "api_types"),
@@ -49,6 +56,7 @@ TREATMENT = (
     Setting("stream_rescue", kinds.choice("auto", "on", "off")),
     Setting("stream_commit", kinds.choice("first_content", "complete")),
     Setting("prefill", kinds.choice("off", "plain", "vllm", "prefix")),
+    nested("parse", PARSE),
     Setting("extra_headers", wirekinds.headers),
     Setting("extra_body", wirekinds.json_values),
     Setting("drop_params", wirekinds.dropped),
