@@ -265,20 +265,6 @@ class MistakeTests(SynchronousTestCase):
             said, ["c.yaml:5: model_list[0].api_key: api_key belongs into litellm_params"]
         )
 
-    def test_not_yet(self) -> None:
-        """Settings of later versions say so."""
-        for name in ["parameters", "extends"]:
-            self.assertEqual(
-                messages(f"{name}: x\n"), [f"{name}: {name} is not yet supported; remove it"]
-            )
-        for path in ["router_settings.parameters"]:
-            *sections, name = path.split(".")
-            opened = "".join(f"{{{section}: " for section in sections)
-            text = entry(BASE) + f"{opened}{{{name}: 1}}{'}' * len(sections)}"[1:-1]
-            self.assertEqual(
-                problems(text), [f"c.yaml:5: {path}: {name} is not yet supported; remove it"]
-            )
-
     def test_workers(self) -> None:
         """A number, or one for each core."""
         text = entry(BASE) + "general_settings: {server: {workers: %s}}\n"

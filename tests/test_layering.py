@@ -29,7 +29,7 @@ LAYERS: list[list[str]] = [
         "core.proxies",
         "core.addresses", "core.backlog", "core.digits", "core.errors", "core.escapes",
         "core.frames", "core.jsontext", "core.maskers", "core.masking", "core.needles",
-        "core.nesting",
+        "core.nesting", "core.parameters",
         "core.recordframe", "core.retention",
         "core.search", "core.secretnames", "core.spellings", "core.sse", "core.told",
         "core.transcript",

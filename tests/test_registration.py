@@ -128,7 +128,7 @@ class RefusedTests(SynchronousTestCase):
 
     def test_what_only_the_file_may_say(self) -> None:
         """Settings that read files, weaken TLS or lead through a proxy are refused by name."""
-        for key in FILE_ONLY:
+        for key in (*FILE_ONLY, "extends"):
             for body in (
                 {"name": "m", "api_base": BASE, key: "x"},
                 {"name": "m", "litellm_params": {"api_base": BASE, key: None}},

@@ -100,7 +100,8 @@ checked), :mod:`yallmp.api_types.openai_whole` (whole answers, made of streams),
 mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 :mod:`yallmp.api_types.openai_rescue` (an answer that goes on with another);
 :mod:`yallmp.api_types.speaking` (which of them), :mod:`yallmp.api_types.translation` and
-:mod:`yallmp.api_types.translated` (clients of another dialect).
+:mod:`yallmp.api_types.translated` (clients of another dialect);
+:mod:`yallmp.api_types.parameters` (what the configuration sets in requests).
 :mod:`yallmp.interfaces` says what may have a second implementation.
 
 **What is said, in any dialect** (pure): :mod:`yallmp.dialects`, a package with a map of its own.
@@ -129,7 +130,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 - who may do what: :mod:`yallmp.core.access`, :mod:`yallmp.core.visit`,
   :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`
 - which way to backends: :mod:`yallmp.core.proxies`
-- what is configured: :mod:`yallmp.core.settings` and :mod:`yallmp.core.backend` (the values),
+- what is configured: :mod:`yallmp.core.settings`, :mod:`yallmp.core.backend` and
+  :mod:`yallmp.core.parameters` (the values),
   :mod:`yallmp.core.catalog` (names), :mod:`yallmp.core.registry` (what is in force now),
   :mod:`yallmp.core.registration`, :mod:`yallmp.core.changes` (a model comes, or goes, or all
   is read anew), :mod:`yallmp.core.differences`, :mod:`yallmp.core.renewal`,

@@ -39,6 +39,7 @@ The status is 0 if yallmp would start with this file, otherwise 1.
 
 #: A backend of which the file says nothing but where it is.
 _PLAIN = Backend("", "")
+_SAID_OF = {"parameters": "defaults for", "fixed": "itself sets", "parse": "texts are read:"}
 
 
 def main(argv: Sequence[str]) -> NoReturn:
@@ -157,6 +158,9 @@ def facts(backend: Destination, *, shared: bool) -> Iterator[str]:
         yield f"speaks {' and '.join((backend.api_type, *backend.also))}"
     if shared:
         yield f"order {backend.order}, weight {backend.weight:g}"
+    for verb in ("parameters", "fixed", "parse"):
+        if getattr(backend, verb):
+            yield f"{_SAID_OF[verb]} {', '.join(getattr(backend, verb))}"
     for setting in ("stream_rescue", "stream_commit", "prefill"):
         value = getattr(backend, setting)
         if value != getattr(_PLAIN, setting):

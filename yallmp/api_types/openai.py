@@ -22,6 +22,7 @@ from yallmp.api_types.openai_rescue import Comparison, Continuation, prefilled
 from yallmp.api_types.openai_shapes import are_choices, error_in, exploded, usage_of
 from yallmp.api_types.openai_streams import ChoiceStream, ResponseStream
 from yallmp.api_types.openai_whole import assembled
+from yallmp.api_types.parameters import settled
 from yallmp.core.asked import CHAT, RESPONSES, Asked
 from yallmp.core.backend import Backend
 from yallmp.core.digits import loads
@@ -57,16 +58,17 @@ class OpenAI:
         return Put(apply(asked.document.body, splices), splices)
 
     def _splices(self, asked: Asked, model: str, backend: Backend) -> tuple[Splice, ...]:
-        """The model's name, thinking, ``extra_body`` and ``drop_params``; often nothing."""
+        """The model's name, and what is configured for the body; often nothing."""
         named = {} if model == asked.model else {"model": _quoted(model)}
         reasons = backend.supports_reasoning and asked.endpoint is CHAT
-        if not (reasons or backend.extra_body or backend.drop_params):
+        if not (reasons or backend.extra_body or backend.drop_params or backend.parameters):
             return asked.document.splices(named)
         changes = _thinking(asked) if reasons else {}
         changes.update((k, v) for k, v in backend.extra_body if k not in asked.document)
+        gone = (*backend.drop_params, *settled(asked, changes, backend.parameters))
         changes.update(named)
-        wanted = {k: v for k, v in changes.items() if k not in backend.drop_params}
-        return asked.document.splices(wanted, backend.drop_params)
+        wanted = {k: v for k, v in changes.items() if k not in gone}
+        return asked.document.splices(wanted, gone)
 
     def inspector(self, asked: Asked) -> Inspector:
         """One for events with ``choices``, or one for Responses."""

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from attrs import field, frozen
 
+from yallmp.core.parameters import Parameter
 from yallmp.core.proxies import Proxy
 
 #: What is in force where the file says nothing; seconds.
@@ -144,6 +145,7 @@ class Backend:
     patience: Patience = Patience()
     extra_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     extra_body: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[Parameter, ...] = ()
     drop_params: tuple[str, ...] = ()
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     pass_headers: tuple[str, ...] = ()

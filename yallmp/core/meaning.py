@@ -26,6 +26,8 @@ class Destination:
     ``url`` is empty for one that is answered inside the process; ``proxy`` is the address of
     the proxy that it is asked through.  ``sends`` is the model
     name that it is asked for, ``None`` where that is the rest of what a wildcard matched.
+    ``fixed`` are the parameters that no client may override; ``parse`` is what is read out of its
+    texts, in the words of the configuration.
     """
 
     name: str
@@ -40,6 +42,9 @@ class Destination:
     stream_rescue: str
     stream_commit: str
     prefill: str
+    parameters: tuple[str, ...]
+    fixed: tuple[str, ...]
+    parse: tuple[str, ...]
 
 
 @frozen
@@ -134,7 +139,16 @@ def destination(backend: Backend) -> Destination:
         stream_rescue=backend.stream_rescue,
         stream_commit=backend.stream_commit,
         prefill=backend.prefill,
+        parameters=tuple(each.name for each in backend.parameters if not each.fixed),
+        fixed=tuple(each.name for each in backend.parameters if each.fixed),
+        parse=parsed(backend),
     )
+
+
+def parsed(backend: Backend) -> tuple[str, ...]:
+    """What is read out of a backend's texts."""
+    both = (backend.parse.reasoning, backend.parse.tool_calls) if backend.parse else ()
+    return tuple(word for word in both if word != "off")
 
 
 def passes_on(backend: Backend) -> bool:

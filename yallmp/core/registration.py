@@ -3,7 +3,8 @@ A model that is registered at run time: JSON becomes a :class:`Registration`, or
 
 What the file may say of a backend may be said here, with the same checks, but for two
 things.  Values are literal: nothing is taken from the environment or from files.  And
-whoever registers chooses an address, not a policy: settings that read files of this
+whoever registers chooses an address, not a policy: nothing is taken over from another model, whose
+key would go to that address, and settings that read files of this
 machine, weaken TLS or lead through a proxy are refused, and so are addresses that
 :mod:`yallmp.core.addresses` refuses.
 """
@@ -90,7 +91,7 @@ def _params(body: Mapping[str, object]) -> dict[str, object]:
     params = rest if nested is None else body[nested]
     if not isinstance(params, dict):
         raise RequestFault(f"{nested!r} must be an object.", param=nested)
-    for key in FILE_ONLY:
+    for key in (*FILE_ONLY, "extends"):
         if key in params:
             raise RequestFault(
                 f"{key!r} cannot be set at run time; put this model into the configuration file.",

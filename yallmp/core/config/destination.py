@@ -63,7 +63,9 @@ class Destination:
         return member(self.node, PARAMS, key) or self.node
 
     def is_given(self, key: str) -> bool:
-        """Whether *key* is there, be it right or wrong."""
+        """Whether *key* is there, be it right or wrong, or taken over from another entry."""
+        if key in self.values:
+            return True
         found = member(self.node, PARAMS, key)
         return found is not None and not (isinstance(found, Scalar) and found.value is None)
 

@@ -5,7 +5,9 @@ An entry of ``model_list``, and what comes over the network in its place, as a b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import evolve, fields_dict, frozen
 
@@ -14,11 +16,13 @@ from yallmp.core.backend import Backend, Parse, Patience, Tls
 from yallmp.core.config import destination
 from yallmp.core.config.destination import Destination
 from yallmp.core.config.environment import Unexpandable, whole_reference
+from yallmp.core.config.extending import Lineage, addressed, based, derived
 from yallmp.core.config.kinds import name as checked_name
 from yallmp.core.config.reading import Reading
-from yallmp.core.config.schema import API_TYPES, ENTRY, PARAMS
+from yallmp.core.config.schema import API_TYPES, ENTRY, ENTRY_LOGGING, PARAMS
 from yallmp.core.config.sections import member, read_section
 from yallmp.core.config.yamltree import Map, Node, Scalar, from_json
+from yallmp.core.parameters import merged
 from yallmp.core.proxies import BadProxy, Proxy
 
 _OWN = {"api_base", "sends", "api_type", "also", "patience", "tls", "proxy", "parse"}
@@ -68,24 +72,93 @@ def parse_backend(
     return backend
 
 
-def read_entry(reading: Reading, node: Node, defaults: Mapping[str, Any]) -> Entry | None:
-    """The entry at *node*; ``None`` (and a problem) if it is none."""
-    if isinstance(node, Scalar) and node.value is None:
-        reading.problem(node, "is empty; give it model_name and litellm_params, or remove it")
-        return None
-    params = member(node, ENTRY, "litellm_params") if isinstance(node, Map) else None
-    unset = _unset_key(reading, params)
+def read_entry(reading: Reading, lineage: Lineage, defaults: Mapping[str, Any]) -> Entry | None:
+    """The entry at the end of *lineage*; ``None`` (and a problem) if it is none."""
+    node = lineage[-1]
+    unset = _unset_key(reading, lineage)
     if unset is not None:
         reading = reading.leniently()
     values = read_section(reading, node, ENTRY)
-    if not isinstance(node, Map) or not _has_all(reading, node, values):
+    if not _has_all(reading, node, values, derived=len(lineage) > 1):
         return None
-    own = _expanded(values.get("litellm_params", {}))
-    assert isinstance(params, Map)
-    model_name = values.get("model_name", "?")
-    backend = _backend(reading, params, model_name, {**defaults, **own})
-    keep = values.get("logging", {}).get("requests")
+    params = member(node, ENTRY, "litellm_params")
+    place = params if isinstance(params, Map) else node
+    model_name, own = values.get("model_name", "?"), _inherited(reading, lineage)
+    backend = _backend(reading, place, model_name, over(defaults, own))
+    keep = _keep(reading, lineage)
     return Entry(evolve(backend, log_requests=keep), node, values.get("name"), unset)
+
+
+def over(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What an entry says of its *own*, and the *defaults* of all; parameters are merged."""
+    values = {**defaults, **own}
+    if "parameters" in defaults and own.get("parameters"):
+        values["parameters"] = merged(defaults["parameters"], own["parameters"])
+    return values
+
+
+def _inherited(reading: Reading, lineage: Lineage) -> dict[str, Any]:
+    """What all of *lineage* come to."""
+    keyed = max((n for n, node in enumerate(lineage) if _says_key(node)), default=0)
+    values = _own(reading, lineage[0], keyless=keyed > 0)
+    for number, (base, node) in enumerate(pairwise(lineage), 1):
+        name = checked_name(reading, base.get("model_name") or base) or "?"
+        own, to = _own(reading, node, keyless=keyed > number), Destination(base, values)
+        inherits = derived(based(base, values, name), own, _off(node))
+        values = addressed(to, inherits)
+        if not {"api_key", "api_key_file"} & own.keys():
+            _tell_of_key(reading, to, Destination(node, values))
+    return values
+
+
+def _tell_of_key(reading: Reading, base: Destination, to: Destination) -> None:
+    """A key that goes to another address than the one that it was written beside."""
+    key = to.values.get("api_key") or to.values.get("api_key_file")
+    if key and to.api_base and urlsplit(to.api_base).netloc != urlsplit(base.api_base).netloc:
+        reading.warn(
+            to.node.get("extends") or to.node,
+            f"the key goes to another address than before ({urlsplit(to.api_base).netloc}); if it "
+            "is meant to, say so with api_key, and otherwise leave api_key empty",
+        )
+
+
+def _says_key(node: Map) -> bool:
+    """Whether an entry says anything of a key."""
+    params = member(node, ENTRY, "litellm_params")
+    return isinstance(params, Map) and bool(params.get("api_key") or params.get("api_key_file"))
+
+
+def _own(reading: Reading, node: Map, *, keyless: bool) -> dict[str, Any]:
+    """
+    What the entry at *node* says itself.
+
+    :param keyless: whether its key is not even looked at, as another one takes its place.
+    """
+    params = member(node, ENTRY, "litellm_params")
+    if keyless and isinstance(params, Map):
+        rest = (pair for pair in params.items if pair[0] not in ("api_key", "api_key_file"))
+        params = evolve(params, items=tuple(rest))
+    return _expanded(read_section(reading, params, PARAMS))
+
+
+def _off(node: Map) -> tuple[str, ...]:
+    """The settings that the entry at *node* says nothing behind the colon of."""
+    params = member(node, ENTRY, "litellm_params")
+    empty = [
+        key
+        for key, value in (params.items if isinstance(params, Map) else ())
+        if isinstance(value, Scalar) and value.value is None
+    ]
+    return tuple(setting.target for key in empty if (setting := PARAMS.named(key)))
+
+
+def _keep(reading: Reading, lineage: Lineage) -> str | None:
+    """Which requests are recorded, as the nearest says that says it."""
+    found = None
+    for node in lineage:
+        section = read_section(reading, member(node, ENTRY, "logging"), ENTRY_LOGGING)
+        found = section.get("requests", found)
+    return found
 
 
 def treatment(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,9 +168,14 @@ def treatment(values: Mapping[str, Any]) -> dict[str, Any]:
     return _expanded({name: value for name, value in values.items() if name in names})
 
 
-def _unset_key(reading: Reading, params: Node | None) -> str | None:
+def _unset_key(reading: Reading, lineage: Lineage) -> str | None:
     """The variable that is wholly the entry's key, if it is unset or empty."""
-    key = params.get("api_key") if isinstance(params, Map) else None
+    node = next((each for each in reversed(lineage) if _says_key(each)), None)
+    params = member(node, ENTRY, "litellm_params") if node is not None else None
+    return _unset(reading, params.get("api_key")) if isinstance(params, Map) else None
+
+
+def _unset(reading: Reading, key: Node | None) -> str | None:
     if reading.environ is None or not isinstance(key, Scalar) or not isinstance(key.value, str):
         return None
     try:
@@ -109,14 +187,15 @@ def _unset_key(reading: Reading, params: Node | None) -> str | None:
     return reference.name
 
 
-def _has_all(reading: Reading, node: Map, values: Mapping[str, Any]) -> bool:
+def _has_all(reading: Reading, node: Map, values: Mapping[str, Any], *, derived: bool) -> bool:
     named = node.get("model_name")
     if "model_name" not in values and not (named and reading.excuses(named)):
         reading.problem(node, "model_name is missing")
     params = member(node, ENTRY, "litellm_params")
-    if params is None or (isinstance(params, Scalar) and params.value is None):
+    empty = params is None or (isinstance(params, Scalar) and params.value is None)
+    if empty and not derived:
         reading.problem(node, "litellm_params is missing")
-    return isinstance(params, Map)
+    return isinstance(params, Map) or (empty and derived)
 
 
 def _expanded(values: Mapping[str, Any]) -> dict[str, Any]:

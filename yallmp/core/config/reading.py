@@ -49,7 +49,7 @@ class Reading:
     lenient: bool = False
     problems: list[Problem] = field(factory=list)
     notices: list[Notice] = field(factory=list)
-    ignored: dict[str, tuple[Problem, int]] = field(factory=dict)
+    ignored: dict[str, list[Problem]] = field(factory=dict)
 
     def leniently(self) -> Reading:
         """The same, for an entry that is left out; its notices go nowhere."""
@@ -69,13 +69,16 @@ class Reading:
 
     def warn(self, node: Node, message: str) -> None:
         """Its owner should know *message* about *node*."""
-        self.notices.append(Notice(str(self._at(node, message))))
+        notice = Notice(str(self._at(node, message)))
+        if notice not in self.notices:
+            self.notices.append(notice)
 
     def ignore(self, node: Node, key: str, difference: str) -> None:
         """*key* has no effect; it is said once, at its first place, with the *difference*."""
         message = f"{key} is LiteLLM's and ignored: {difference}"
-        first, count = self.ignored.get(message, (self._at(node, message), 0))
-        self.ignored[message] = (first, count + 1)
+        places, found = self.ignored.setdefault(message, []), self._at(node, message)
+        if found not in places:
+            places.append(found)
 
     def inform(self, text: str) -> None:
         """Worth a line, but nothing to change."""
@@ -89,7 +92,7 @@ class Reading:
         """
         if self.problems:
             raise ConfigError(tuple(sorted(self.problems, key=lambda p: p.line or 0)))
-        return (*self.notices, *(Notice(_counted(*found)) for found in self.ignored.values()))
+        return (*self.notices, *(Notice(_counted(found)) for found in self.ignored.values()))
 
     def _at(self, node: Node, message: str) -> Problem:
         return Problem(message, node.path, node.line, self.file)
@@ -169,7 +172,8 @@ class Reading:
             return None
 
 
-def _counted(first: Problem, count: int) -> str:
+def _counted(places: list[Problem]) -> str:
+    first, count = places[0], len(places)
     more = {1: "", 2: " (and in one more place)"}
     return f"{first}{more.get(count, f' (and in {count - 1} more places)')}"
 

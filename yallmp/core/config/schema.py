@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from yallmp.core.config import kinds, listenkinds, litellm, wirekinds
+from yallmp.core.config import kinds, listenkinds, litellm, parameterkinds, wirekinds
 from yallmp.core.config.fallbacklists import aliases, by_model, for_all
 from yallmp.core.config.sections import Section, Setting, nested
 
@@ -59,6 +59,7 @@ TREATMENT = (
     nested("parse", PARSE),
     Setting("extra_headers", wirekinds.headers),
     Setting("extra_body", wirekinds.json_values),
+    Setting("parameters", parameterkinds.parameters),
     Setting("drop_params", wirekinds.dropped),
     Setting("query", wirekinds.query),
     Setting("pass_headers", wirekinds.header_names),
@@ -68,7 +69,6 @@ TREATMENT = (
     Setting("max_in_flight", kinds.or_off(_ONE), aliases=("max_parallel_requests",)),
     Setting("queue_timeout", kinds.seconds_or_zero),
 )
-_LATER_TREATMENT = ("parameters",)
 
 #: Which statuses lead to S and to N; it is said for all models at once.
 _STATUSES = (
@@ -78,9 +78,11 @@ _STATUSES = (
 
 PARAMS = Section(
     (*IDENTITY, *TREATMENT),
-    later=(*_LATER_TREATMENT, "extends"),
     foreign=litellm.PARAMS,
-    elsewhere={setting.key: "router_settings" for setting in _STATUSES},
+    elsewhere={
+        "extends": "the entry, beside model_name",
+        **{setting.key: "router_settings" for setting in _STATUSES},
+    },
 )
 
 ENTRY_LOGGING = Section((Setting("requests", kinds.choice("on", "errors", "off")),))
@@ -88,10 +90,10 @@ ENTRY = Section(
     (
         Setting("model_name", kinds.name),
         Setting("name", kinds.name),
+        Setting("extends", kinds.name),
         nested("litellm_params", PARAMS, "model_params"),
         nested("logging", ENTRY_LOGGING),
     ),
-    later=("extends", "parameters"),
     foreign=litellm.ENTRY,
     elsewhere=dict.fromkeys(PARAMS.names(), "litellm_params"),
 )
@@ -116,7 +118,6 @@ ROUTER = Section(
         Setting("sse_keepalive", kinds.or_off(kinds.seconds)),
         *TREATMENT,
     ),
-    later=_LATER_TREATMENT,
     foreign=litellm.ROUTER,
     elsewhere={setting.key: "litellm_params of an entry" for setting in IDENTITY},
 )
@@ -208,9 +209,10 @@ FILE = Section(
         nested("limits", LIMITS),
         nested("logging", LOGGING),
     ),
-    later=("extends", "parameters"),
     foreign=litellm.TOP,
     elsewhere={
+        "extends": "an entry of model_list",
+        "parameters": "litellm_params or router_settings",
         **{setting.key: "general_settings" for setting in GENERAL.settings},
         **{setting.key: "router_settings" for setting in _FALLBACKS},
     },

@@ -6,19 +6,20 @@ A mistake stops nothing: all are told at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve, fields_dict
 
 from yallmp.core.config import apikeys, litellm, references
 from yallmp.core.config.entries import Entry, read_entry, treatment
+from yallmp.core.config.extending import Lineages
 from yallmp.core.config.listenkinds import NOT_SHAREABLE, is_shareable
 from yallmp.core.config.reading import Reading, no_files
 from yallmp.core.config.references import Names
 from yallmp.core.config.schema import API_TYPES, FILE
 from yallmp.core.config.sections import member, read_section
-from yallmp.core.config.yamltree import Map, Node, Seq, compose
+from yallmp.core.config.yamltree import Map, Node, Scalar, Seq, compose
 from yallmp.core.settings import Config, Identity, Limits, Logging, Router, Server
 
 Values = Mapping[str, Any]
@@ -89,13 +90,36 @@ def _entries(reading: Reading, root: Map, defaults: Values) -> Sequence[Entry]:
         reading.problem(node, "is not a list (of entries with model_name and litellm_params)")
         return ()
     items = node.items if node is not None else ()
-    found = [read_entry(reading, item, defaults) for item in items]
+    found = [*_read(reading, items, defaults)]
     entries = _called(reading, [entry for entry in found if entry is not None])
     left_out = [entry for entry in entries if entry.unset is not None]
     _tell_left_out(reading, left_out)
     if len(left_out) == len(entries) and None not in found:
         _no_model(reading, node or root, left_out)
     return entries
+
+
+def _read(reading: Reading, items: Sequence[Node], defaults: Values) -> Iterator[Entry | None]:
+    """All entries, those that extend several others as often; ``None`` for what is none."""
+    lineages = Lineages(reading, items)
+    for number, item in enumerate(items):
+        if not isinstance(item, Map):
+            reading.problem(item, _no_entry(reading, item))
+            yield None
+            continue
+        found = lineages.of(number)
+        if len(found) > 1 and item.get("name") is not None:
+            reading.problem(item, f"extends {len(found)} entries, which cannot have one name")
+            found = found[:1]
+        yield from (read_entry(reading, lineage, defaults) for lineage in found)
+        if not found:
+            yield None
+
+
+def _no_entry(reading: Reading, item: Node) -> str:
+    if isinstance(item, Scalar) and item.value is None:
+        return "is empty; give it model_name and litellm_params, or remove it"
+    return f"{reading.shown(item)} is not a mapping (key: value)"
 
 
 def _no_model(reading: Reading, node: Node, left_out: Sequence[Entry]) -> None:

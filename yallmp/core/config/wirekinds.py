@@ -128,15 +128,15 @@ def query(reading: Reading, node: Node) -> Pairs:
 def json_values(reading: Reading, node: Node) -> Pairs:
     """Names with JSON values, as JSON text."""
     pairs = reading.pairs(node)
-    return tuple((key, json.dumps(_plain(reading, value))) for key, value in pairs)
+    return tuple((key, json.dumps(plain(reading, value))) for key, value in pairs)
 
 
-def _plain(reading: Reading, node: Node) -> object:
+def plain(reading: Reading, node: Node) -> object:
     """*node* as a value of Python's, with variables filled in at any depth."""
     if isinstance(node, Map):
-        return {key: _plain(reading, value) for key, value in node.items}
+        return {key: plain(reading, value) for key, value in node.items}
     if isinstance(node, Seq):
-        return [_plain(reading, item) for item in node.items]
+        return [plain(reading, item) for item in node.items]
     scalar = reading.scalar(node)
     value = scalar.value if scalar is not None else None
     if isinstance(value, float) and not math.isfinite(value):
