@@ -91,8 +91,8 @@ class MayTests(SynchronousTestCase):
         self.assertFalse(may_rescue(silent, CUT, said(content="x"), asked(), ROUTE))
 
     def test_endpoints(self) -> None:
-        """Chat and completions; Responses' events belong together by their ids."""
-        for endpoint, good in ((CHAT, True), (COMPLETIONS, True), (RESPONSES, False),
+        """Wherever a model talks; what cannot be gone on with, its inspector says."""
+        for endpoint, good in ((CHAT, True), (COMPLETIONS, True), (RESPONSES, True),
                                (EMBEDDINGS, False)):  # fmt: skip
             self.assertIs(may_rescue(A, CUT, said(content="x"), asked(endpoint), ROUTE), good)
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.api_types import translation
 from yallmp.api_types.openai import OpenAI
-from yallmp.api_types.speaking import spoken
+from yallmp.api_types.speaking import native, spoken
 from yallmp.api_types.translation import Translation
 from yallmp.core.asked import CHAT, EMBEDDINGS, RESPONSES, Asked, Endpoint, understand
 from yallmp.core.backend import Backend, Parse
@@ -32,7 +32,10 @@ BODY = b'{"model": "m", "messages": [{"role": "user", "content": "q"}]}'
 def chosen(endpoint: Endpoint, backend: Backend) -> IApiType:
     """Who asks *backend*."""
     asked: Asked = understand(endpoint, Document.parse(BODY))
-    found = spoken(asked, backend, lambda *_: False, lambda: Occasion("0123456789ab", 1, "m"))
+    passing = native(endpoint.dialect, backend)
+    if passing is not None:
+        return passing
+    found = spoken(asked, backend, lambda *_: False, Occasion("0123456789ab", 1, "m"))
     assert found is not None
     return found.api_type
 

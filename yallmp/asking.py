@@ -11,7 +11,7 @@ from functools import partial
 
 from attrs import evolve, frozen
 
-from yallmp.api_types.speaking import Spoken, spoken
+from yallmp.api_types.speaking import Spoken, native, spoken
 from yallmp.clerk_process import NotRead
 from yallmp.core.asked import Asked, without_body
 from yallmp.core.backend import Backend
@@ -74,20 +74,24 @@ async def asking(call: Call, backend: Backend, tools: Tools, wire: Wire, begun: 
     :param begun: the beginning of the answer, if the backend is to go on with one.
     :raises AttemptFailed: the request is at fault, or the backend has nothing of the kind.
     """
+    asked, model = call.asked, call.route.sends(backend)
+    passing = native(asked.endpoint.dialect, backend)
+    if passing is not None:
+        return Asking(passing.put(asked, model, backend, begun), passing)
     found = _spoken(call, backend, tools)
-    api_type, model = found.api_type, call.route.sends(backend)
-    if not api_type.translates:
-        put = api_type.put(call.asked, model, backend, begun)
-        return Asking(put, api_type, found.tentative)
-    putting = Putting(api_type, without_body(call.asked), model, backend, begun)
-    put = await _translated(putting, call.asked.document.body, tools.clerk, wire)
+    if not found.api_type.translates:
+        put = found.api_type.put(asked, model, backend, begun)
+        return Asking(put, found.api_type, found.tentative)
+    putting = Putting(found.api_type, without_body(asked), model, backend, begun)
+    put = await _translated(putting, asked.document.body, tools.clerk, wire)
     return Asking(put, put.api_type)
 
 
 def _spoken(call: Call, backend: Backend, tools: Tools) -> Spoken:
     """In which dialect *backend* is asked."""
-    unspoken = partial(_is_unspoken, tools)
-    found = spoken(call.asked, backend, unspoken, partial(_occasion, call, tools))
+    asked = call.asked
+    occasion = Occasion(call.id, int(tools.wall()), asked.model, asked.wants_usage)
+    found = spoken(asked, backend, partial(_is_unspoken, tools), occasion)
     if found is None:
         raise AttemptFailed(_has_none(call, backend))
     return found
@@ -95,11 +99,6 @@ def _spoken(call: Call, backend: Backend, tools: Tools) -> Spoken:
 
 def _is_unspoken(tools: Tools, backend: str, dialect: str) -> bool:
     return tools.registry.unspoken.has(backend, dialect, tools.clock.seconds())
-
-
-def _occasion(call: Call, tools: Tools) -> Occasion:
-    asked = call.asked
-    return Occasion(call.id, int(tools.wall()), asked.model, asked.wants_usage)
 
 
 def _has_none(call: Call, backend: Backend) -> Problem:

@@ -44,37 +44,39 @@ class Spoken:
     tentative: bool = False
 
 
-def spoken(
-    asked: Asked,
-    backend: Backend,
-    unspoken: Callable[[str, str], bool],
-    occasion: Callable[[], Occasion],
-) -> Spoken | None:
-    """
-    How *backend* is asked for what a client asks for; ``None`` if it cannot be.
-
-    :param unspoken: whether it is known that a backend does not speak a dialect.
-    :param occasion: gives that of the answer, if it has to be translated.
-    """
-    dialect = asked.endpoint.dialect
+def native(dialect: str, backend: Backend) -> IApiType | None:
+    """Who passes on what *backend* says to clients that speak *dialect*; else ``None``."""
     if backend.parse is not None and dialect:
-        return Spoken(Translation(dialect, backend.api_type, occasion(), parsing_of(backend)))
-    native = _native(dialect, backend.api_type, backend.also)
-    if native is not None or not dialect:
-        return native
-    if _may_speak(backend, dialect) and not unspoken(backend.name, dialect):
-        return Spoken(API_TYPES[backend.api_type], tentative=True)
-    return Spoken(Translation(dialect, backend.api_type, occasion()))
+        return None
+    return _native(dialect, backend.api_type, backend.also)
 
 
 @lru_cache(64)
-def _native(dialect: str, api_type: str, also: tuple[str, ...]) -> Spoken | None:
-    """How one is asked who speaks *dialect* anyway."""
+def _native(dialect: str, api_type: str, also: tuple[str, ...]) -> IApiType | None:
     for each in (api_type, *also):
         if dialect in SPEAKS[each] if dialect else each in _ALL_ELSE:
-            return Spoken(API_TYPES[each])
+            return API_TYPES[each]
     return None
 
 
+def spoken(
+    asked: Asked, backend: Backend, unspoken: Callable[[str, str], bool], occasion: Occasion
+) -> Spoken | None:
+    """
+    How *backend* is asked for what it cannot pass on untouched, or may not be able to.
+
+    :param unspoken: whether it is known that a backend does not speak a dialect.
+    :param occasion: that of the answer, if it has to be translated.
+    :returns: ``None`` if it cannot be asked for that.
+    """
+    dialect = asked.endpoint.dialect
+    if not dialect:
+        return None
+    if _may_speak(backend, dialect) and not unspoken(backend.name, dialect):
+        return Spoken(API_TYPES[backend.api_type], tentative=True)
+    return Spoken(Translation(dialect, backend.api_type, occasion, parsing_of(backend)))
+
+
 def _may_speak(backend: Backend, dialect: str) -> bool:
-    return backend.mock_response is None and dialect in _MAY_SPEAK.get(backend.api_type, ())
+    plain = backend.mock_response is None and backend.parse is None
+    return plain and dialect in _MAY_SPEAK.get(backend.api_type, ())

@@ -57,7 +57,8 @@ def may_rescue(
 def _is_plain(asked: Asked) -> bool:
     """Whether nothing but text in one choice was asked for."""
     get = asked.document.glance
-    if asked.endpoint not in (CHAT, COMPLETIONS) or asked.choices != 1:
+    told = asked.endpoint.dialect or asked.endpoint is COMPLETIONS
+    if not told or asked.choices != 1:
         return False
     if get("logprobs") not in (None, False) or get("web_search_options") is not None:
         return False
@@ -75,7 +76,9 @@ def _speaks(asked: Asked) -> bool:
 
 def _is_local(tool: Any) -> bool:
     """Whether the client itself runs *tool*."""
-    return isinstance(tool, dict) and tool.get("type") in _LOCAL_TOOLS
+    if not isinstance(tool, dict):
+        return False
+    return tool.get("type") in _LOCAL_TOOLS or ("type" not in tool and "input_schema" in tool)
 
 
 def compares(broken: Backend, asked: Asked) -> bool:
