@@ -147,7 +147,7 @@ class ParsedTests(SynchronousTestCase):
         self.patch(translation, "DIALECTS", {"chat": self.dialect})
         self.asked = understand(CHAT, Document.parse(BODY))
         backend = Backend("b", "m", api_base="http://b/v1", parse=Parse("think_tags", "auto"))
-        found = spoken(self.asked, backend, lambda *_: False, lambda: OCCASION)
+        found = spoken(self.asked, backend, lambda *_: False, OCCASION)
         assert found is not None
         self.answers: IApiType = found.api_type.put(self.asked, "m", backend).api_type
 
