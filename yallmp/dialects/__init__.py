@@ -6,6 +6,14 @@ Each dialect has one translator between itself and that model, an
 :class:`yallmp.interfaces.IDialect`; nothing here knows of backends, and nothing raises for
 anything that a backend sent.
 
+``table`` has them by name; ``members`` and ``loose`` read JSON, of clients and of backends;
+``naming`` says where something stood, ``sealed`` and ``customs`` put into one dialect what belongs
+to another.
+
+- ``chat``: OpenAI's chat completions.  ``chat_requests`` and ``chat_turns`` read a request,
+  ``chat_bodies`` and ``chat_messages`` write one; ``chat_answers`` is whole answers,
+  ``chat_reading`` and ``chat_writing`` streams, ``chat_words`` what stands beside the text.
+
 What the servers of local models pass on as plain text is read by ``parsing``, with ``tagged`` (text
 with tags in it, as it flows) and ``callblocks`` (what stands between those of a call).
 """

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from yallmp.dialects.chat import Chat
 from yallmp.interfaces import IDialect
 
-DIALECTS: Mapping[str, IDialect] = {}
+DIALECTS: Mapping[str, IDialect] = {
+    "chat": Chat(),
+}
