@@ -50,7 +50,7 @@ NEEDS = [
     "service-identity >= 24.1",
     "zope.interface >= 6.0",
 ]
-TEST = ["hypothesis >= 6.100", "openai >= 2.0"]
+TEST = ["anthropic >= 2.0", "hypothesis >= 6.100", "openai >= 2.0"]
 SOAK = ["matplotlib >= 3.8"]
 FUZZ = [
     # Wheels for Linux, and not for every Python; without it the fuzzing of parsers is absent.

@@ -14,6 +14,12 @@ to another.
   ``chat_bodies`` and ``chat_messages`` write one; ``chat_answers`` is whole answers,
   ``chat_reading`` and ``chat_writing`` streams, ``chat_words`` what stands beside the text.
 
+- ``messages``: Anthropic's Messages.  ``messages_requests`` and ``messages_blocks`` read a
+  request; ``messages_bodies``, ``messages_turns``, ``messages_parts`` and ``messages_thinking``
+  write one, and ``messages_models`` knows what models take; ``messages_answers`` is whole answers,
+  ``messages_reading`` and ``messages_writing`` streams; ``messages_words`` and
+  ``messages_usage`` are what these share.
+
 What the servers of local models pass on as plain text is read by ``parsing``, with ``tagged`` (text
 with tags in it, as it flows) and ``callblocks`` (what stands between those of a call).
 """

@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from yallmp.dialects.chat import Chat
+from yallmp.dialects.messages import Messages
 from yallmp.interfaces import IDialect
 
 DIALECTS: Mapping[str, IDialect] = {
     "chat": Chat(),
+    "messages": Messages(),
 }
