@@ -55,7 +55,7 @@ LAYERS: list[list[str]] = [
         "core.resend",
         "core.retries", "core.routing", "core.seam", "core.secrets", "core.tableview",
         "core.tablewords", "core.telling", "core.understanding", "core.unspoken",
-        "core.verdicts", "core.visit",
+        "core.verdicts", "core.visit", "core.voice",
         "core.config", "core.config.*",
     ],
     # What is said, in no dialect.

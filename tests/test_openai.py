@@ -37,6 +37,7 @@ from yallmp.core.inspector import Checked, Kind
 from yallmp.core.jsonbody import Document
 from yallmp.core.problems import Problem, Reason
 from yallmp.core.sse import Parser, ServerEvent
+from yallmp.core.voice import spoken_event
 
 OPENAI = OpenAI()
 BASE = "https://b.example/v1"
@@ -542,14 +543,14 @@ class ErrorEventTests(SynchronousTestCase):
     def test_chat(self) -> None:
         """One data event with OpenAI's error object."""
         for endpoint in (CHAT, COMPLETIONS):
-            (event,) = events(OPENAI.error_event(asked(endpoint=endpoint), self.error))
+            (event,) = events(spoken_event(self.error, endpoint))
             self.assertEqual((event.name, json.loads(event.data or b"")), (b"", {"error": {
                 "message": "The stream broke.", "type": "upstream_error", "param": None,
                 "code": "upstream_disconnected"}}))  # fmt: skip
 
     def test_responses(self) -> None:
         """An event of the API's own kind."""
-        (event,) = events(OPENAI.error_event(asked(endpoint=RESPONSES), self.error))
+        (event,) = events(spoken_event(self.error, RESPONSES))
         self.assertEqual(event.name, b"error")
         told = ResponseErrorEvent.model_validate_json(event.data or b"")
         self.assertEqual((told.type, told.code), ("error", "upstream_disconnected"))

@@ -102,6 +102,7 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 :mod:`yallmp.api_types.speaking` (which of them), :mod:`yallmp.api_types.translation` and
 :mod:`yallmp.api_types.translated` (clients of another dialect);
 :mod:`yallmp.api_types.parameters` (what the configuration sets in requests).
+:mod:`yallmp.api_types.anthropic` and :mod:`yallmp.api_types.anthropic_streams` are Messages.
 :mod:`yallmp.interfaces` says what may have a second implementation.
 
 **What is said, in any dialect** (pure): :mod:`yallmp.dialects`, a package with a map of its own.
@@ -117,7 +118,7 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
   :mod:`yallmp.core.inspector` (what its events are),
   :mod:`yallmp.core.transcript` (what a client has had of it), :mod:`yallmp.core.rescue` and
   :mod:`yallmp.core.seam` (how another answer goes on with it), :mod:`yallmp.core.replies` and
-  :mod:`yallmp.core.telling` (what the client is told)
+  :mod:`yallmp.core.telling` (what the client is told), :mod:`yallmp.core.voice` (in which words)
 - requests and answers: :mod:`yallmp.core.requesthead`, :mod:`yallmp.core.framing`,
   :mod:`yallmp.core.answerhead`,
   :mod:`yallmp.core.asked`, :mod:`yallmp.core.call`,

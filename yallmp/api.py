@@ -27,6 +27,7 @@ from yallmp.core.asked import (
     CHAT,
     COMPLETIONS,
     EMBEDDINGS,
+    MESSAGES,
     MODERATIONS,
     RERANK,
     RESPONSES,
@@ -39,11 +40,11 @@ from yallmp.core.errors import (
     NotFound,
     Overloaded,
     ProxyError,
-    error_body,
 )
 from yallmp.core.openapi import document
 from yallmp.core.registry import Registry
 from yallmp.core.replies import fault
+from yallmp.core.voice import spoken_body
 from yallmp.core.work import LARGE
 from yallmp.downstream import Client
 from yallmp.forwarding import Forwarding
@@ -117,6 +118,11 @@ class API:
     def responses(self, request: ProxyRequest) -> Any:
         """The Responses API, where it is switched on."""
         return self._forward(request, RESPONSES)
+
+    @both(app, "/messages", "POST")
+    def messages(self, request: ProxyRequest) -> Any:
+        """Anthropic's Messages, streamed or not."""
+        return self._forward(request, MESSAGES)
 
     @both(app, "/models", "GET")
     def models(self, request: ProxyRequest) -> None:
@@ -193,7 +199,7 @@ class API:
             call = reader.read(request)
         except ProxyError as error:
             self.arrivals.tell(reader.begin())
-            self._reject(request, arrival, error)
+            self._reject(request, arrival, error, endpoint)
             return None
         self.arrivals.tell(reader.begin())
         return self.forwarding.serve(call, Client(request, self.clock), arrival.began)
@@ -210,26 +216,30 @@ class API:
                 call = await reading
             except ProxyError as error:
                 self.arrivals.tell(reader.begin())
-                self._reject(request, arrival, error)
+                self._reject(request, arrival, error, reader.endpoint)
             except CancelledError:
                 self.arrivals.tell(reader.begin())
-                self._give_up(request, arrival, client)
+                self._give_up(request, arrival, client, reader.endpoint)
             else:
                 self.arrivals.tell(reader.begin())
                 await self.forwarding.serve(call, client, arrival.began)
 
-    def _give_up(self, request: ProxyRequest, arrival: Arrival, client: Client) -> None:
+    def _give_up(
+        self, request: ProxyRequest, arrival: Arrival, client: Client, endpoint: Endpoint
+    ) -> None:
         """The client left while its body was read, or we stop."""
         if client.gone:
             self.arrivals.end(arrival, 499, 0, outcome="client_gone")
         else:
-            self._reject(request, arrival, fault("proxy_shutdown", "", 503))
+            self._reject(request, arrival, fault("proxy_shutdown", "", 503), endpoint)
 
     def _resting(self, names: Iterable[str]) -> Collection[str]:
         return self.registry.breakers.resting(names, self.clock.seconds())
 
-    def _reject(self, request: ProxyRequest, arrival: Arrival, error: ProxyError) -> None:
-        body = error_body(error)
+    def _reject(
+        self, request: ProxyRequest, arrival: Arrival, error: ProxyError, endpoint: Endpoint
+    ) -> None:
+        body = spoken_body(error, endpoint)
         self.arrivals.end(arrival, error.status, len(body), outcome="rejected", body=body)
         headers = (*error.headers, (b"x-yallmp-attempts", b"0"))
         send_body(request, error.status, body, headers)

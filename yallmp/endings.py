@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 from attrs import define
 
-from yallmp.api_types import API_TYPES
 from yallmp.core.asked import Asked
-from yallmp.core.errors import ProxyError, error_body
+from yallmp.core.errors import ProxyError
 from yallmp.core.exchange import HeaderPairs
 from yallmp.core.problems import Problem, Reason
 from yallmp.core.replies import Reply, error_of, event_error, fault, reply_to
+from yallmp.core.voice import respoken, spoken_body, spoken_event
 from yallmp.downstream import Client
 
 _SHUTDOWN = Problem(Reason.DISCONNECTED, "the proxy is shutting down", code="proxy_shutdown")
@@ -53,14 +53,14 @@ class Ending:
         if self.client.started:
             await self.break_off(_SHUTDOWN)
             return
-        body = error_body(fault("proxy_shutdown", self.asked.model, 503))
+        body = spoken_body(fault("proxy_shutdown", self.asked.model, 503), self.asked.endpoint)
         ours = ((b"content-type", b"application/json"), (b"retry-after", b"1"))
         self._whole(Reply(503, ours, body), headers)
 
     def _whole(self, reply: Reply, headers: HeaderPairs) -> None:
-        self.said = reply.body
-        self.client.whole(reply.status, (*reply.headers, *headers), reply.body)
+        self.said = respoken(reply.status, reply.body, self.asked.endpoint)
+        self.client.whole(reply.status, (*reply.headers, *headers), self.said)
 
     async def _last_words(self, error: ProxyError) -> None:
-        self.said = API_TYPES["openai"].error_event(self.asked, error)
+        self.said = spoken_event(error, self.asked.endpoint)
         await self.client.break_off(self.said)

@@ -13,7 +13,6 @@ from zope.interface import Attribute, Interface
 from yallmp.core.asked import Asked
 from yallmp.core.backend import Backend
 from yallmp.core.changes import Change, Made
-from yallmp.core.errors import ProxyError
 from yallmp.core.exchange import Splice
 from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.readings import Reading
@@ -165,9 +164,6 @@ class IApiType(Interface):
 
     def exploded(asked: Asked, body: bytes) -> bytes | None:
         """The stream that a whole answer amounts to; ``None`` if it does not."""
-
-    def error_event(asked: Asked, error: ProxyError) -> bytes:
-        """The event that tells a client in mid-stream of a :class:`ProxyError`."""
 
 
 @frozen

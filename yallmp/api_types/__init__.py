@@ -6,7 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from yallmp.api_types.anthropic import Anthropic
 from yallmp.api_types.openai import OpenAI
 from yallmp.interfaces import IApiType
 
-API_TYPES: Mapping[str, IApiType] = {"openai": OpenAI(), "openai-responses": OpenAI()}
+API_TYPES: Mapping[str, IApiType] = {
+    "openai": OpenAI(),
+    "openai-responses": OpenAI(),
+    "anthropic": Anthropic(),
+}

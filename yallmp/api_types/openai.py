@@ -26,11 +26,11 @@ from yallmp.api_types.parameters import settled
 from yallmp.core.asked import CHAT, RESPONSES, Asked
 from yallmp.core.backend import Backend
 from yallmp.core.digits import loads
-from yallmp.core.errors import DuplicateKey, ProxyError, error_object
+from yallmp.core.errors import DuplicateKey
 from yallmp.core.exchange import Splice
 from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.jsonbody import LONG, Document, apply
-from yallmp.core.sse import ServerEvent, event_bytes
+from yallmp.core.sse import ServerEvent
 from yallmp.core.transcript import Transcript
 from yallmp.interfaces import IApiType, Put
 
@@ -93,13 +93,6 @@ class OpenAI:
     def exploded(self, asked: Asked, body: bytes) -> bytes | None:
         """A stream from one answer, for a backend that does not stream."""
         return exploded(asked, body)
-
-    def error_event(self, asked: Asked, error: ProxyError) -> bytes:
-        """``data: {"error": …}``; for Responses an ``error`` event of its own shape."""
-        if asked.endpoint is RESPONSES:
-            told = {**error_object(error), "type": "error", "sequence_number": 0}
-            return event_bytes(json.dumps(told).encode(), b"error")
-        return event_bytes(json.dumps({"error": error_object(error)}).encode())
 
 
 @lru_cache(1024)

@@ -41,7 +41,7 @@ def value_of(event: ServerEvent) -> Any:
         return None
 
 
-def _not_an_object(event: ServerEvent, tool_call_open: bool) -> Seen:
+def not_an_object(event: ServerEvent, tool_call_open: bool) -> Seen:
     """What an event is whose data is no JSON object."""
     if event.name == b"error":
         return _plain_error(event)
@@ -54,7 +54,7 @@ def _plain_error(event: ServerEvent) -> Seen:
     return Seen(Kind.ERROR, {"message": text or "the backend sent an error event"})
 
 
-def _first_look(event: ServerEvent) -> Seen | None:
+def first_look(event: ServerEvent) -> Seen | None:
     """What an event is that does not need parsing."""
     if event.data is None:
         return _plain_error(event) if event.name == b"error" else _EMPTY
@@ -91,14 +91,14 @@ class ChoiceStream:
 
     def see(self, event: ServerEvent) -> Seen:
         """What *event* is."""
-        look = _first_look(event)
+        look = first_look(event)
         if look is not None:
             return look
         if (event.data or b"").strip() == b"[DONE]":
             return _DONE
         chunk = value_of(event)
         if not isinstance(chunk, dict):
-            return _not_an_object(event, tool_call_open=bool(self._calling))
+            return not_an_object(event, tool_call_open=bool(self._calling))
         error = error_in(chunk, event.name)
         return self._chunk(chunk) if error is None else Seen(Kind.ERROR, error)
 
@@ -237,12 +237,12 @@ class ResponseStream:
 
     def see(self, event: ServerEvent) -> Seen:
         """What *event* is."""
-        look = _first_look(event)
+        look = first_look(event)
         if look is not None:
             return look
         value = value_of(event)
         if not isinstance(value, dict):
-            return _not_an_object(event, self._calling)
+            return not_an_object(event, self._calling)
         error = error_in(value, event.name)
         if error is not None:
             return Seen(Kind.ERROR, error)

@@ -15,16 +15,18 @@ from functools import lru_cache
 from attrs import frozen
 
 from yallmp.api_types import API_TYPES
-from yallmp.api_types.translation import Translation
+from yallmp.api_types.translation import PUT_IN, Translation
 from yallmp.core.asked import Asked
 from yallmp.core.backend import Backend
 from yallmp.dialects.parsing import parsing_of
+from yallmp.dialects.table import DIALECTS
 from yallmp.interfaces import IApiType, Occasion
 
 #: The dialects that a backend of each type speaks.
 SPEAKS = {
     "openai": ("chat",),
     "openai-responses": ("responses",),
+    "anthropic": ("messages",),
 }
 #: Those that it may speak, too.
 _MAY_SPEAK = {"openai": ("responses",)}
@@ -72,8 +74,11 @@ def spoken(
     dialect = asked.endpoint.dialect
     if not dialect:
         return None
+    translated = {dialect, PUT_IN[backend.api_type]} <= DIALECTS.keys()
     if _may_speak(backend, dialect) and not unspoken(backend.name, dialect):
-        return Spoken(API_TYPES[backend.api_type], tentative=True)
+        return Spoken(API_TYPES[backend.api_type], tentative=translated)
+    if not translated:
+        return None
     return Spoken(Translation(dialect, backend.api_type, occasion, parsing_of(backend)))
 
 

@@ -20,7 +20,6 @@ from yallmp.api_types.translated import Following, TranslatedStream
 from yallmp.core.asked import ENDPOINTS, Asked, Endpoint
 from yallmp.core.backend import Backend
 from yallmp.core.digits import loads
-from yallmp.core.errors import ProxyError
 from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.jsonbody import Document
 from yallmp.core.rescue import Agreement, Repetition
@@ -32,7 +31,7 @@ from yallmp.dialects.table import DIALECTS
 from yallmp.interfaces import IApiType, IDialect, Occasion, Put, Reader
 
 #: The dialect that a request is put in, for each type of backend.
-PUT_IN = {"openai": "chat", "openai-responses": "responses"}
+PUT_IN = {"openai": "chat", "openai-responses": "responses", "anthropic": "messages"}
 
 
 @implementer(IApiType)
@@ -143,10 +142,6 @@ class Translation:
     def exploded(self, asked: Asked, body: bytes) -> bytes | None:
         """The stream that the backend's answer would have been."""
         return self._inner.exploded(self._there(asked), body)
-
-    def error_event(self, asked: Asked, error: ProxyError) -> bytes:
-        """The event that tells the client of an error."""
-        return API_TYPES["openai"].error_event(asked, error)
 
 
 def _begun(request: Request, text: str) -> Request:

@@ -66,7 +66,8 @@ EMBEDDINGS = Endpoint("embeddings", "/embeddings", "data", streams=False)
 RERANK = Endpoint("rerank", "/rerank", "results", streams=False)
 MODERATIONS = Endpoint("moderations", "/moderations", "results", streams=False)
 RESPONSES = Endpoint("responses", "/responses", None, dialect="responses")
-ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, RERANK, MODERATIONS, RESPONSES)
+MESSAGES = Endpoint("messages", "/messages", "content", needs="messages", dialect="messages")
+ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, RERANK, MODERATIONS, RESPONSES, MESSAGES)
 
 
 @frozen

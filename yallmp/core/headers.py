@@ -38,6 +38,8 @@ _STAYS_DOWN = HOP_BY_HOP | {
     b"set-cookie", b"server", b"date", b"alt-svc", b"strict-transport-security",
     b"content-length", b"content-encoding", b"x-request-id", b"x-yallmp-id",
 }  # fmt: skip
+#: The version of Anthropic's API that requests are written for.
+_VERSION = b"2023-06-01"
 _CONNECTION = len(b"connection")
 _STAYS_DOWN_PREFIXES = (b"access-control-", b"x-yallmp-")
 
@@ -64,9 +66,17 @@ def for_backend(headers: HeaderPairs, backend: Backend, *, repeat: bool) -> Head
         if repeat or lowered != b"idempotency-key":
             typed = typed or lowered == b"content-type"
             passed.append((lowered, value))
+    if backend.api_type == "anthropic" and b"anthropic-version" not in replaced:
+        passed += _version(passed)
     if not typed:
         passed.append((b"content-type", b"application/json"))
     return (*passed, (HOPS_FIELD, hops), *ours)
+
+
+def _version(passed: HeaderPairs | list[tuple[bytes, bytes]]) -> HeaderPairs:
+    """The version of the API that is spoken, for a client that does not say."""
+    said = any(name == b"anthropic-version" for name, _ in passed)
+    return () if said else ((b"anthropic-version", _VERSION),)
 
 
 @lru_cache(1024)
@@ -88,10 +98,12 @@ def _named_by_connection(headers: HeaderPairs) -> Collection[bytes]:
     return named
 
 
-def _own(backend: Backend, replaced: Collection[bytes]) -> Iterable[tuple[bytes, bytes]]:
+def _own(backend: Backend, replaced: frozenset[bytes]) -> Iterable[tuple[bytes, bytes]]:
     yield b"accept-encoding", b"identity"
-    if backend.api_key and b"authorization" not in replaced:
-        yield b"authorization", b"Bearer " + backend.api_key.encode()
+    named = b"x-api-key" if backend.api_type == "anthropic" else b"authorization"
+    if backend.api_key and replaced.isdisjoint((named, b"authorization")):
+        prefix = b"" if named == b"x-api-key" else b"Bearer "
+        yield named, prefix + backend.api_key.encode()
 
 
 def for_client(headers: HeaderPairs) -> HeaderPairs:

@@ -17,8 +17,9 @@ from yallmp.core.asked import ENDPOINTS, Endpoint
 from yallmp.core.openapi_shapes import Schema, named, schemas
 
 #: Which value each forwarded endpoint takes; all others take ``Input``.
-_ASKED = {"chat": "Chat", "completions": "Prompt", "responses": "Prompt"}
-_PROMISED = {"choices": "Choices", "data": "Data", "results": "Results", None: "Response"}
+_ASKED = {"chat": "Chat", "messages": "Chat", "completions": "Prompt", "responses": "Prompt"}
+_PROMISED = {"choices": "Choices", "data": "Data", "results": "Results", None: "Response",
+             "content": "Message"}  # fmt: skip
 #: Where a process says that it works.
 LIVE = ("/", "/health", "/health/liveliness", "/health/liveness", "/livez", "/healthz")
 #: Where it says whether new requests are welcome.

@@ -142,6 +142,7 @@ def schemas() -> dict[str, Schema]:
         "Data": value({"data": {"type": "array"}}),
         "Results": value({"results": {"type": "array"}}),
         "Response": {"type": "object"},
+        "Message": value({"content": {"type": "array"}}),
         "Registration": _registration(),
         "Registered": value(
             {**ok, "model": _TEXT, "replaced": _FLAG, "fallbacks": _TEXTS}, {"warnings": _TEXTS}

@@ -56,7 +56,7 @@ class Destination:
         if given is None:
             return PROVIDERS.get(self.provider) or ""
         bare = not urlsplit(given).path
-        return f"{given}/v1" if bare and self.provider in BELOW_V1 else given
+        return f"{given}/v1" if bare and BELOW_V1 & {self.provider, *self.api_types[:1]} else given
 
     def place(self, key: str) -> Node:
         """Where to report what concerns *key*."""

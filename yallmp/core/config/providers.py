@@ -11,6 +11,7 @@ from __future__ import annotations
 PROVIDERS: dict[str, str | None] = {
     "openai": "https://api.openai.com/v1",
     "text-completion-openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com/v1",
     "ai21": "https://api.ai21.com/studio/v1",
     "ai21_chat": "https://api.ai21.com/studio/v1",
     "cerebras": "https://api.cerebras.ai/v1",
@@ -49,7 +50,7 @@ PROVIDERS: dict[str, str | None] = {
 }
 
 #: Providers whose OpenAI dialect is at ``/v1`` and whose address LiteLLM takes without it.
-BELOW_V1 = {"ollama", "ollama_chat"}
+BELOW_V1 = {"anthropic", "ollama", "ollama_chat"}
 
 #: Providers with a dialect of their own: LiteLLM's prefix, and the ``api_type`` for it.
 DIALECTS: dict[str, str] = {

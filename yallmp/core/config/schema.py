@@ -15,7 +15,7 @@ from yallmp.core.config.fallbacklists import aliases, by_model, for_all
 from yallmp.core.config.sections import Section, Setting, nested
 
 #: The dialects that are implemented.
-API_TYPES = ("openai", "openai-responses")
+API_TYPES = ("openai", "openai-responses", "anthropic")
 
 _ONE = kinds.whole(1)
 
