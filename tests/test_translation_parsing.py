@@ -15,7 +15,7 @@ from yallmp.api_types import translation
 from yallmp.api_types.openai import OpenAI
 from yallmp.api_types.speaking import native, spoken
 from yallmp.api_types.translation import Translation
-from yallmp.core.asked import CHAT, EMBEDDINGS, RESPONSES, Asked, Endpoint, understand
+from yallmp.core.asked import CHAT, EMBEDDINGS, MESSAGES, Asked, Endpoint, understand
 from yallmp.core.backend import Backend, Parse
 from yallmp.core.jsonbody import Document
 from yallmp.core.sse import ServerEvent
@@ -46,7 +46,7 @@ class ChosenTests(SynchronousTestCase):
     def test_parsed(self) -> None:
         """Whatever the client speaks, as far as there are dialects."""
         parsed = Backend("b", "m", parse=Parse("think_tags"))
-        for endpoint in (CHAT, RESPONSES):
+        for endpoint in (CHAT, MESSAGES):
             found = chosen(endpoint, parsed)
             assert isinstance(found, Translation)
             self.assertEqual(found.heard, endpoint.dialect)
