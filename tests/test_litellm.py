@@ -155,7 +155,8 @@ class ProviderTests(SynchronousTestCase):
         """It is removed once, and brings its address."""
         for prefix, base in PROVIDERS.items():
             params = f"model: {prefix}/a/b\n" + ("" if base else "api_base: http://h/v1\n")
-            found = backend(params)
+            params += f"api_type: {DIALECTS[prefix]}\n" if prefix in DIALECTS else ""
+            (found,) = parsed(entry(params), api_types=("openai", "anthropic")).backends
             self.assertEqual((found.api_base, found.sends), (base or "http://h/v1", "a/b"), prefix)
 
     def test_own_address(self) -> None:

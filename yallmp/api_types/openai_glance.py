@@ -102,10 +102,13 @@ _SHAPES: dict[str, Decoder[Any]] = {
 
 def judged(asked: Asked, body: bytes) -> Checked | None:
     """What *body* is, if it is good beyond doubt."""
+    shape = _SHAPES.get(asked.endpoint.name)
+    if shape is None:
+        return None
     try:
         if not body.isascii():
             body.decode()
-        answer = _SHAPES[asked.endpoint.name].decode(body)
+        answer = shape.decode(body)
     except (MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     reasons = [each.finish_reason for each in answer.listed]

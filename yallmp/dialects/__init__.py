@@ -20,6 +20,10 @@ to another.
   ``messages_reading`` and ``messages_writing`` streams; ``messages_words`` and
   ``messages_usage`` are what these share.
 
+- ``responses``: OpenAI's Responses.  ``responses_requests`` and ``responses_parts`` read a request,
+  ``responses_bodies`` writes one; ``responses_reading`` reads answers, ``responses_writing`` writes
+  them, both also streamed; ``responses_shapes`` is what stands around the output.
+
 What the servers of local models pass on as plain text is read by ``parsing``, with ``tagged`` (text
 with tags in it, as it flows) and ``callblocks`` (what stands between those of a call).
 """

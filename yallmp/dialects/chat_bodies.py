@@ -22,11 +22,6 @@ from yallmp.dialects.naming import named
 
 JSON = Any
 Body = dict[str, JSON]
-#: Members that mean the same in Responses.
-_SHARED = (
-    "metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "seed",
-    "service_tier", "store",
-)  # fmt: skip
 _EFFORTS = {"max": "high"}
 
 
@@ -158,11 +153,9 @@ class _Writing:
         extra: Mapping[str, JSON] = self.request.extra
         if self._own:
             return dict(extra)
-        shared = _SHARED if self.request.dialect == "responses" else ()
         for name in extra:
-            if name not in shared:
-                self.losses.note(name)
-        return {name: value for name, value in extra.items() if name in shared}
+            self.losses.note(name)
+        return {}
 
 
 def _schema(told: Format, *, own: bool) -> Body:
