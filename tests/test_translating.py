@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from attrs import evolve
+
 from tests.fakes import (
     DONE,
     ROLE,
@@ -187,6 +189,70 @@ class MessagesTests(TranslatingCase):
         self.assertFalse(got.clean)
         self.assertEqual(got.events[-1]["type"], "error")
         self.assertNotIn(b"more", got.body)
+
+
+class ResponsesTests(TranslatingCase):
+    """Clients of Responses."""
+
+    def responses(self, **fields: Any) -> Got:
+        """What such a client gets."""
+        body = {"model": self.first, "input": "q", "temperature": 0, "instructions": "be brief"}
+        return self.finish(self.ask(body, "/v1/responses", **fields))
+
+    def route(self, **scripts: Any) -> None:
+        """A chat backend has no such path, unless its script has it."""
+        super().route(**scripts)
+        registry = self.parts.registry
+        registry.replace(evolve(registry.catalog.config, enable_responses_endpoint=True))
+
+    def test_a_server_without_the_path(self) -> None:
+        """It is asked once, and by chat completions from then on; no failure is counted."""
+        self.route(c=error(404, "Not Found"))
+        fake = self.fakes["c"]
+        fake.script.append(answer(completion(TEXT)))
+        got = self.responses()
+        self.assertEqual(got.json["output"][0]["content"][0]["text"], TEXT)
+        self.assertEqual(got.json["instructions"], "be brief")
+        self.assertEqual(self.events_told(End)[-1].outcome, "success")
+        self.assertEqual(self.responses().status, 200)
+        paths = [path for _, path, _, _ in fake.requests]
+        self.assertEqual(
+            paths, [b"/v1/responses", b"/v1/chat/completions", b"/v1/chat/completions"]
+        )
+        self.net.advance(3601)
+        fake.script[:] = [error(404, "Not Found")] * 4 + [answer(completion(TEXT))]
+        self.assertEqual(self.responses().status, 200)
+        self.assertEqual(fake.requests[-2][1], b"/v1/responses")
+
+    def test_another_404(self) -> None:
+        """That a model is unknown there is no sign of that."""
+        self.route(c=error(404, "The model up does not exist", code="model_not_found"))
+        self.assertEqual(self.responses().status, 404)
+        self.assertEqual(len(self.fakes["c"].requests), 1)
+
+    def test_streams(self) -> None:
+        """Of Messages, as events of Responses."""
+        self.route(a=stream(told(*WORDS)))
+        events = self.responses(stream=True).events
+        self.assertEqual([e["sequence_number"] for e in events], list(range(len(events))))
+        self.assertEqual(events[-1]["type"], "response.completed")
+        (message,) = events[-1]["response"]["output"]
+        self.assertEqual(message["content"][0]["text"], TEXT)
+
+    def test_rescue(self) -> None:
+        """A translated stream that breaks is gone on with by a backend of another dialect."""
+        self.route(a=stream(told(*WORDS[:2], whole=False), end="cut"), a2=stream(told(*WORDS)))
+        got = self.responses(stream=True)
+        self.assertTrue(got.clean)
+        (message,) = got.events[-1]["response"]["output"]
+        self.assertEqual(message["content"][0]["text"], TEXT)
+
+    def test_what_lives_elsewhere(self) -> None:
+        """It is refused, and nobody is asked."""
+        self.route(a=answer(ANSWER))
+        got = self.responses(previous_response_id="resp_1")
+        self.assertEqual((got.status, got.json["error"]["param"]), (400, "previous_response_id"))
+        self.assertEqual(self.fakes["a"].requests, [])
 
 
 class ChatTests(TranslatingCase):
