@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.conversations_messages import plainly, requests
 from yallmp.core.errors import RequestFault
 from yallmp.core.sse import Parser, ServerEvent
 from yallmp.core.transcript import Transcript
@@ -28,7 +29,7 @@ from yallmp.dialects.answer import (
     Tokens,
 )
 from yallmp.dialects.chat import Chat
-from yallmp.dialects.conversation import Reasoning, Text, ToolCall
+from yallmp.dialects.conversation import Part, Reasoning, Refusal, Text, ToolCall
 from yallmp.dialects.growing import Growing, deltas_of
 from yallmp.dialects.messages import Messages
 from yallmp.interfaces import IDialect, Occasion
@@ -89,10 +90,53 @@ RICH: dict[str, Any] = {
 
 TEXTS = st.text(min_size=1, max_size=8)
 NAMES = st.text("abc_-", min_size=1, max_size=6)
+CITED = {"type": "url_citation", "url": "https://example.com", "title": "t"}
 PARTS = (
     st.builds(Text, TEXTS)
     | st.builds(Reasoning, TEXTS, signature=st.just("sig"))
     | st.builds(Reasoning, encrypted=st.just("e"), redacted=st.just(True))
+)
+#: What other dialects have, too.
+FOREIGN = (
+    st.builds(Text, st.just("") | TEXTS)
+    | st.builds(Text, TEXTS, annotations=st.just((CITED,)))
+    | st.builds(
+        Reasoning,
+        st.just("") | TEXTS,
+        st.lists(TEXTS, max_size=3).map(tuple),
+        st.none() | st.just("sig"),
+        st.none() | st.just("e"),
+        st.none() | st.just("rs_1"),
+    )
+    | st.builds(Reasoning, TEXTS, encrypted=st.just("e"), redacted=st.just(True))
+    | st.builds(Refusal, TEXTS)
+    | st.builds(ToolCall, st.text(max_size=3), TEXTS, TEXTS, st.just(True))
+    | st.builds(
+        ToolCall,
+        NAMES,
+        NAMES,
+        st.sampled_from(['{"a": "}"}', "", " ", "[1]", "so", '"{}"', '{"a": 1}{}', "{}x"]),
+    )
+)
+
+
+def apart(parts: list[Part]) -> list[Part]:
+    """*parts* of which no refusal follows another: their deltas would be one."""
+    return [
+        part
+        for before, part in zip([None, *parts], parts, strict=False)
+        if not (isinstance(before, Refusal) and isinstance(part, Refusal))
+    ]
+
+
+FOREIGN_ANSWERS = st.builds(
+    lambda parts, stop, tokens: Answer(
+        "chat", "chatcmpl-1", "m", 1, (Choice(tuple(parts), stop),), tokens
+    ),
+    st.lists(FOREIGN, max_size=5).map(apart),
+    st.none()
+    | st.sampled_from(["stop", "tool_calls", "content_filter", "context", "other"]).map(Stop),
+    st.none() | st.builds(Tokens, st.just(9), st.just(4), st.none() | st.just(3)),
 )
 
 
@@ -150,6 +194,14 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(again.body, RICH)
         self.assertEqual(again.dropped, ())
 
+    @settings(max_examples=150)
+    @given(requests())
+    def test_any_there_and_back(self, body: dict[str, Any]) -> None:
+        """The same of all that the reference has; a text may stand for one block of it."""
+        again = MESSAGES.body(MESSAGES.request(body))
+        self.assertEqual(again.body, plainly(body))
+        self.assertEqual(again.dropped, ())
+
     def test_through_chat(self) -> None:
         """What both dialects have survives the way through chat and back."""
         body = CHAT.body(MESSAGES.request(RICH))
@@ -201,6 +253,27 @@ class AnswerTests(SynchronousTestCase):
         """Every event has the SDK's type, and what it gathers is the whole answer."""
         self.assertEqual(gathered(written(answer)), of_whole(answer))
 
+    @settings(max_examples=150)
+    @given(FOREIGN_ANSWERS)
+    def test_streams_and_wholes_of_others(self, answer: Answer) -> None:
+        """The same, whatever another dialect's answer has."""
+        self.assertEqual(gathered(written(answer)), of_whole(answer))
+
+    @settings(max_examples=100)
+    @given(FOREIGN_ANSWERS)
+    def test_thoughts_come_back(self, answer: Answer) -> None:
+        """The thoughts of others are read back as they were from what a client returns."""
+        told = [part for part in answer.choices[0].parts if isinstance(part, Reasoning)]
+        content = MESSAGES.whole(answer, OCCASION)["content"]
+        turn = {"role": "assistant", "content": content}
+        parts = MESSAGES.request({"messages": [turn]}).turns[0].parts
+        back = [each for each in parts if isinstance(each, Reasoning)]
+        unsigned = [each for each in back if each.signature is None and not each.redacted]
+        shown = [Reasoning(each.text) if each.redacted else each for each in told]
+        self.assertEqual(
+            unsigned, [each for each in shown if not each.signature and each != Reasoning()]
+        )
+
     @settings(max_examples=80)
     @given(answers())
     def test_there_and_back(self, answer: Answer) -> None:
@@ -223,6 +296,25 @@ class AnswerTests(SynchronousTestCase):
             data += writer.write(delta)
         blocks = gathered(events(data + writer.end()))["content"]
         self.assertEqual([b["input"] for b in blocks], [{}, {"x": 1}])
+
+    def test_calls_one_after_the_other(self) -> None:
+        """A call flows as soon as the arguments before it are whole."""
+        writer = MESSAGES.writer(OCCASION)
+        for delta in (CallBegan(0, "a", "f"), CallDelta(0, '{"s": "}\\"'), CallDelta(0, '}"}')):
+            writer.write(delta)
+        self.assertIn(b"content_block_start", writer.write(CallBegan(1, "b", "g")))
+        self.assertIn(b"input_json_delta", writer.write(CallDelta(1, '{"y"')))
+
+    def test_words_between_calls(self) -> None:
+        """What comes while a call is open waits, and nothing of either is lost."""
+        writer, data = MESSAGES.writer(OCCASION), b""
+        for delta in (
+            CallBegan(0, "a", "f"), CallDelta(0, '{"x":'), TextDelta("so"), CallDelta(0, "1} {}"),
+            TextDelta(" on"),
+        ):  # fmt: skip
+            data += writer.write(delta)
+        blocks = gathered(events(data + writer.end()))["content"]
+        self.assertEqual([b.get("input") or b.get("text") for b in blocks], [{"x": 1}, "so on"])
 
     def test_thoughts_without_a_signature(self) -> None:
         """They get a seal, so that a client can bring them back."""
@@ -262,4 +354,13 @@ class AnswerTests(SynchronousTestCase):
         (event,) = events(writer.write(TextDelta("x")))
         value = json.loads(event.data or b"")
         self.assertEqual((value["type"], value["index"]), ("content_block_delta", 1))
-        self.assertIs(MESSAGES.resumed(OCCASION, Transcript(place=writer)), writer)
+
+    def test_going_on_twice(self) -> None:
+        """An attempt that comes to nothing leaves no trace in the next one."""
+        writer = MESSAGES.writer(OCCASION)
+        writer.write(TextDelta("x"))
+        delivered = Transcript(place=writer)
+        MESSAGES.resumed(OCCASION, delivered).write(CallBegan(0, "a", "f"))
+        (event,) = events(MESSAGES.resumed(OCCASION, delivered).write(TextDelta("y")))
+        value = json.loads(event.data or b"")
+        self.assertEqual((value["type"], value["index"]), ("content_block_delta", 0))

@@ -17,8 +17,8 @@ to another.  ``counting`` estimates how many tokens a request has.
 - ``messages``: Anthropic's Messages.  ``messages_requests`` and ``messages_blocks`` read a
   request; ``messages_bodies``, ``messages_turns``, ``messages_parts`` and ``messages_thinking``
   write one, and ``messages_models`` knows what models take; ``messages_answers`` is whole answers,
-  ``messages_reading`` and ``messages_writing`` streams; ``messages_words`` and
-  ``messages_usage`` are what these share.
+  ``messages_reading`` and ``messages_writing`` streams, the latter in ``messages_growing`` blocks;
+  ``messages_words`` and ``messages_usage`` are what these share.
 
 - ``responses``: OpenAI's Responses.  ``responses_requests`` and ``responses_parts`` read a request,
   ``responses_bodies`` writes one; ``responses_reading`` reads answers, ``responses_writing`` writes

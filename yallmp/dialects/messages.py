@@ -17,7 +17,7 @@ from yallmp.dialects.messages_answers import answer_of, whole_of
 from yallmp.dialects.messages_bodies import body_of
 from yallmp.dialects.messages_reading import MessagesReader
 from yallmp.dialects.messages_requests import request_of
-from yallmp.dialects.messages_writing import MessagesWriter
+from yallmp.dialects.messages_writing import MessagesWriter, resumed
 from yallmp.interfaces import IDialect, Occasion, Reader, Writer
 
 
@@ -55,6 +55,4 @@ class Messages:
 
     def resumed(self, occasion: Occasion, delivered: Transcript) -> Writer:
         """One that writes on in the block that is open."""
-        if isinstance(delivered.place, MessagesWriter):
-            return delivered.place
-        return MessagesWriter.resuming(occasion, delivered.id, delivered.place)
+        return resumed(occasion, delivered)
