@@ -46,7 +46,7 @@ LAYERS: list[list[str]] = [
         "core.failures", "core.framing", "core.gate", "core.headers", "core.hops", "core.inflate",
         "core.inspector",
         "core.jsonbody",
-        "core.lastword", "core.masked", "core.meaning",
+        "core.lastword", "core.listing", "core.masked", "core.meaning",
         "core.openapi", "core.openapi_shapes",
         "core.problems", "core.recalled", "core.record", "core.recorded",
         "core.recordtext",

@@ -131,6 +131,7 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 - who may do what: :mod:`yallmp.core.access`, :mod:`yallmp.core.visit`,
   :mod:`yallmp.core.addresses`, :mod:`yallmp.core.failures`
 - which way to backends: :mod:`yallmp.core.proxies`
+- :mod:`yallmp.core.listing`: which models there are, as clients want to hear it
 - what is configured: :mod:`yallmp.core.settings`, :mod:`yallmp.core.backend` and
   :mod:`yallmp.core.parameters` (the values),
   :mod:`yallmp.core.catalog` (names), :mod:`yallmp.core.registry` (what is in force now),

@@ -41,6 +41,7 @@ from yallmp.core.errors import (
     Overloaded,
     ProxyError,
 )
+from yallmp.core.listing import model_for, models_for
 from yallmp.core.openapi import document
 from yallmp.core.registry import Registry
 from yallmp.core.replies import fault
@@ -52,7 +53,6 @@ from yallmp.inbound import ProxyRequest
 from yallmp.interfaces import IClerk
 from yallmp.reading import Reader
 
-OWNED_BY = "yallmp"
 _DESCRIPTION = json.dumps(document()).encode()
 _log = Logger()
 
@@ -127,8 +127,8 @@ class API:
     @both(app, "/models", "GET")
     def models(self, request: ProxyRequest) -> None:
         """What can be asked for."""
-        listed = [_shown(each) for each in self._visible(request)]
-        send_json(request, {"object": "list", "data": listed})
+        listed, query = self._visible(request), request.arrival.query
+        send_json(request, models_for(listed, query, anthropic=_is_anthropic(request)))
 
     @both(app, "/models/<path:name>", "GET")
     def model(self, request: ProxyRequest, name: str) -> None:
@@ -136,7 +136,7 @@ class API:
         found = next((each for each in self._visible(request) if each.id == name), None)
         if found is None:
             raise ModelNotFound(f"The model {name!r} is not configured here.", param="model")
-        send_json(request, _shown(found))
+        send_json(request, model_for(found, anthropic=_is_anthropic(request)))
 
     @app.route("/", methods=["GET"])
     @app.route("/health", methods=["GET"])
@@ -258,8 +258,9 @@ def wrong_method(error: WrongMethod) -> MethodNotAllowed:
     )
 
 
-def _shown(listed: Listed) -> dict[str, Any]:
-    return {"id": listed.id, "object": "model", "created": listed.created, "owned_by": OWNED_BY}
+def _is_anthropic(request: ProxyRequest) -> bool:
+    """Whether the client is one of Anthropic's API."""
+    return "anthropic-version" in request.arrival.visit.headers
 
 
 def _path(request: ProxyRequest) -> str:
