@@ -17,7 +17,7 @@ from zope.interface.verify import verifyObject
 
 from yallmp.api_types import API_TYPES
 from yallmp.api_types.anthropic import Anthropic
-from yallmp.core.asked import ENDPOINTS, MESSAGES, Asked, Endpoint, understand
+from yallmp.core.asked import COUNT_TOKENS, ENDPOINTS, MESSAGES, Asked, Endpoint, understand
 from yallmp.core.backend import Backend
 from yallmp.core.errors import BackendFault
 from yallmp.core.gate import Gate
@@ -81,7 +81,8 @@ def backend(dialect: str, **settings: Any) -> Backend:
 def served(api_type: IApiType) -> list[Endpoint]:
     """The endpoints that *api_type* passes on untouched."""
     own = isinstance(api_type, Anthropic)
-    return [each for each in ENDPOINTS if (each is MESSAGES) is own]
+    others = [each for each in ENDPOINTS if each not in (MESSAGES, COUNT_TOKENS)]
+    return [MESSAGES] if own else others
 
 
 class ContractTests(SynchronousTestCase):

@@ -86,7 +86,7 @@ LAYERS: list[list[str]] = [
     ],
     # One request.
     [
-        "accessline", "asking", "attempts", "broken", "course", "endings", "examining",
+        "accessline", "counted", "asking", "attempts", "broken", "course", "endings", "examining",
         "forwarding", "gates", "observers",
         "reading", "recording", "relay",
         "rescuing", "stories", "tally", "tools",

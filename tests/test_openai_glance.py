@@ -13,7 +13,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from yallmp.api_types.openai import OpenAI, read_whole
 from yallmp.api_types.openai_glance import judged
-from yallmp.core.asked import CHAT, ENDPOINTS, MESSAGES, RESPONSES, Asked, Endpoint, understand
+from yallmp.core.asked import (
+    CHAT,
+    COUNT_TOKENS,
+    ENDPOINTS,
+    MESSAGES,
+    RESPONSES,
+    Asked,
+    Endpoint,
+    understand,
+)
 from yallmp.core.exchange import Usage
 from yallmp.core.inspector import Checked
 from yallmp.core.jsonbody import Document
@@ -78,7 +87,7 @@ def asked(endpoint: Endpoint) -> Asked:
 
 
 #: Messages are judged elsewhere.
-SERVED = [endpoint for endpoint in ENDPOINTS if endpoint is not MESSAGES]
+SERVED = [endpoint for endpoint in ENDPOINTS if endpoint not in (MESSAGES, COUNT_TOKENS)]
 
 
 class AgreementTests(SynchronousTestCase):

@@ -191,6 +191,44 @@ class MessagesTests(TranslatingCase):
         self.assertNotIn(b"more", got.body)
 
 
+class CountTests(TranslatingCase):
+    """``/v1/messages/count_tokens``."""
+
+    def count(self, text: str = "q" * 400) -> Got:
+        """What a client is told."""
+        body = {"model": self.first, "messages": [{"role": "user", "content": text}]}
+        return self.finish(self.ask(body, "/v1/messages/count_tokens"))
+
+    def test_counted(self) -> None:
+        """A backend that speaks Messages counts itself, also as a fallback."""
+        for scripts in ({"a": answer({"input_tokens": 7})},
+                        {"c": answer({}), "a": answer({"input_tokens": 7})}):  # fmt: skip
+            self.setUp()
+            self.route(**scripts)
+            got = self.count()
+            self.assertEqual((got.status, got.json), (200, {"input_tokens": 7}))
+            self.assertIsNone(got.header("x-yallmp-estimate"))
+            self.assertTrue(self.fakes["a"].requests[0][1].endswith(b"/v1/messages/count_tokens"))
+
+    def test_estimated(self) -> None:
+        """Where none does, it is estimated, and said so; nobody is asked."""
+        self.route(c=answer(completion()))
+        for text, least in (("q" * 400, 100), ("q" * 400_000, 100_000)):
+            got = self.count(text)
+            self.assertEqual(got.status, 200)
+            self.assertGreater(got.json["input_tokens"], least)
+            self.assertEqual(got.header("x-yallmp-estimate"), "true")
+            self.assertEqual(self.events_told(End)[-1].outcome, "success")
+        self.assertEqual(self.fakes["c"].requests, [])
+
+    def test_errors(self) -> None:
+        """They have Anthropic's shape."""
+        self.route(c=answer(completion()))
+        body = {"model": self.first, "messages": [{"role": "x", "content": "q"}]}
+        got = self.finish(self.ask(body, "/v1/messages/count_tokens"))
+        self.assertEqual((got.status, got.json["error"]["type"]), (400, "invalid_request_error"))
+
+
 class ResponsesTests(TranslatingCase):
     """Clients of Responses."""
 

@@ -41,6 +41,7 @@ imports from its own layer or one further down in this list, never upwards
 - :mod:`yallmp.tally`: what they mean to the backends
 - :mod:`yallmp.tools`: what all of it works with
 - :mod:`yallmp.asking`: how a backend is asked
+- :mod:`yallmp.counted`: how many tokens it has, where none can be
 - :mod:`yallmp.attempts`: one try of one backend, with its gate (:mod:`yallmp.gates`)
 - :mod:`yallmp.examining`: large answers, looked at while it waits
 - :mod:`yallmp.broken`: a stream that broke, and :mod:`yallmp.rescuing`: made whole

@@ -22,10 +22,12 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
 from yallmp.answers import prepared_error, send_body, send_error, send_json
 from yallmp.arrivals import Arrival, Arrivals
+from yallmp.clerk_process import NotRead
 from yallmp.core.access import admit
 from yallmp.core.asked import (
     CHAT,
     COMPLETIONS,
+    COUNT_TOKENS,
     EMBEDDINGS,
     MESSAGES,
     MODERATIONS,
@@ -33,6 +35,7 @@ from yallmp.core.asked import (
     RESPONSES,
     Endpoint,
 )
+from yallmp.core.call import Call
 from yallmp.core.catalog import Listed
 from yallmp.core.errors import (
     MethodNotAllowed,
@@ -40,6 +43,8 @@ from yallmp.core.errors import (
     NotFound,
     Overloaded,
     ProxyError,
+    RequestFault,
+    TooLarge,
 )
 from yallmp.core.listing import model_for, models_for
 from yallmp.core.openapi import document
@@ -47,6 +52,7 @@ from yallmp.core.registry import Registry
 from yallmp.core.replies import fault
 from yallmp.core.voice import spoken_body
 from yallmp.core.work import LARGE
+from yallmp.counted import ESTIMATED, Estimate, is_estimated
 from yallmp.downstream import Client
 from yallmp.forwarding import Forwarding
 from yallmp.inbound import ProxyRequest
@@ -123,6 +129,11 @@ class API:
     def messages(self, request: ProxyRequest) -> Any:
         """Anthropic's Messages, streamed or not."""
         return self._forward(request, MESSAGES)
+
+    @both(app, "/messages/count_tokens", "POST")
+    def count_tokens(self, request: ProxyRequest) -> Any:
+        """How many tokens a message would have; counted by a backend, or estimated here."""
+        return self._forward(request, COUNT_TOKENS)
 
     @both(app, "/models", "GET")
     def models(self, request: ProxyRequest) -> None:
@@ -202,6 +213,9 @@ class API:
             self._reject(request, arrival, error, endpoint)
             return None
         self.arrivals.tell(reader.begin())
+        if endpoint is COUNT_TOKENS and is_estimated(call):
+            self._estimated(request, arrival, Estimate()(call.asked.document.body))
+            return None
         return self.forwarding.serve(call, Client(request, self.clock), arrival.began)
 
     async def _forward_later(self, request: ProxyRequest, reader: Reader) -> None:
@@ -222,7 +236,26 @@ class API:
                 self._give_up(request, arrival, client, reader.endpoint)
             else:
                 self.arrivals.tell(reader.begin())
-                await self.forwarding.serve(call, client, arrival.began)
+                await self._serve_large(request, call, client)
+
+    async def _serve_large(self, request: ProxyRequest, call: Call, client: Client) -> None:
+        if call.asked.endpoint is not COUNT_TOKENS or not is_estimated(call):
+            await self.forwarding.serve(call, client, request.arrival.began)
+            return
+        try:
+            found = await self.clerk.ask(Estimate(), call.asked.document.body)
+        except NotRead:
+            found = TooLarge("The body takes more time or memory to count than one may.")
+        self._estimated(request, request.arrival, found)
+
+    def _estimated(
+        self, request: ProxyRequest, arrival: Arrival, found: bytes | RequestFault
+    ) -> None:
+        if isinstance(found, RequestFault):
+            self._reject(request, arrival, found, COUNT_TOKENS)
+            return
+        self.arrivals.end(arrival, 200, len(found), body=found)
+        send_body(request, 200, found, ESTIMATED)
 
     def _give_up(
         self, request: ProxyRequest, arrival: Arrival, client: Client, endpoint: Endpoint

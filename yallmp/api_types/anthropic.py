@@ -17,7 +17,7 @@ from yallmp.api_types.anthropic_streams import MessageStream, usage_in
 from yallmp.api_types.openai import OpenAI
 from yallmp.api_types.openai_shapes import error_in
 from yallmp.api_types.translated import Following
-from yallmp.core.asked import Asked
+from yallmp.core.asked import COUNT_TOKENS, Asked
 from yallmp.core.digits import loads
 from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.rescue import Agreement, Repetition
@@ -60,7 +60,7 @@ class Anthropic(OpenAI):
         error = error_in(value)
         if error is not None:
             return Checked(False, "the answer carries an error", error)
-        return _message(value)
+        return _count(value) if asked.endpoint is COUNT_TOKENS else _message(value)
 
     def assembled(self, asked: Asked, events: Sequence[ServerEvent]) -> bytes | None:
         """One message from a stream that came unasked."""
@@ -80,6 +80,11 @@ class Anthropic(OpenAI):
         writer = _MESSAGES.writer(_occasion(asked))
         deltas = deltas_of(_MESSAGES.answer(loads(body)))
         return b"".join(map(writer.write, deltas)) + writer.end()
+
+
+def _count(value: dict[str, Any]) -> Checked:
+    counted = isinstance(value.get("input_tokens"), int)
+    return Checked(counted, "" if counted else "the answer has no 'input_tokens'")
 
 
 def _message(value: dict[str, Any]) -> Checked:

@@ -26,7 +26,7 @@ from yallmp.interfaces import IApiType, Occasion
 SPEAKS = {
     "openai": ("chat",),
     "openai-responses": ("responses",),
-    "anthropic": ("messages",),
+    "anthropic": ("messages", "counting"),
 }
 #: Those that it may speak, too.
 _MAY_SPEAK = {"openai": ("responses",)}

@@ -67,7 +67,12 @@ RERANK = Endpoint("rerank", "/rerank", "results", streams=False)
 MODERATIONS = Endpoint("moderations", "/moderations", "results", streams=False)
 RESPONSES = Endpoint("responses", "/responses", None, dialect="responses")
 MESSAGES = Endpoint("messages", "/messages", "content", needs="messages", dialect="messages")
-ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, RERANK, MODERATIONS, RESPONSES, MESSAGES)
+COUNT_TOKENS = Endpoint(
+    "count_tokens", "/messages/count_tokens", None, "messages", streams=False, dialect="counting"
+)
+ENDPOINTS = (
+    CHAT, COMPLETIONS, EMBEDDINGS, RERANK, MODERATIONS, RESPONSES, MESSAGES, COUNT_TOKENS
+)  # fmt: skip
 
 
 @frozen

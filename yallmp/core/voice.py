@@ -17,6 +17,7 @@ from yallmp.core.errors import ProxyError, error_body, error_object
 from yallmp.core.sse import event_bytes
 from yallmp.core.told import parsed, told_by
 
+_ANTHROPIC = ("messages", "counting")
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -37,7 +38,7 @@ _CODES = {
 
 def spoken_body(error: ProxyError, endpoint: Endpoint) -> bytes:
     """The body of an answer that is *error*, for a client of *endpoint*."""
-    if endpoint.dialect != "messages":
+    if endpoint.dialect not in _ANTHROPIC:
         return error_body(error)
     return json.dumps(_anthropic(error.status, error.message, error.code)).encode()
 
@@ -58,7 +59,7 @@ def respoken(status: int, body: bytes, endpoint: Endpoint) -> bytes:
     if not isinstance(value, dict):
         return body
     is_anthropic = value.get("type") == "error" and isinstance(value.get("error"), dict)
-    if is_anthropic is (endpoint.dialect == "messages"):
+    if is_anthropic is (endpoint.dialect in _ANTHROPIC):
         return body
     told = told_by(value)
     message, code = told.message or "The backend failed.", told.code.split(" ")[0]
