@@ -22,6 +22,7 @@ from tests.fakes import (
     stream,
 )
 from tests.test_messages_dialect import gathered
+from yallmp.core.backend import Parse
 from yallmp.core.exchange import Attempt, End, Note
 from yallmp.core.sse import Parser, event_bytes
 
@@ -344,6 +345,19 @@ class ChatTests(TranslatingCase):
             self.assertTrue(got.clean)
             self.assertEqual(got.events[-1], "[DONE]")
             self.assertEqual(len({e["id"] for e in got.events[:-1] if "id" in e}), 1)
+
+    def test_local_models(self) -> None:
+        """Thoughts in the text of a local model are thoughts for any client."""
+        thinking = ["<thi", "nk>hm</th", "ink>", *WORDS]
+        backend = self.fake("c", stream(chatted(*thinking)), parse=Parse("think_tags"))
+        self.serve(backend)
+        self.first = "c"
+        got = self.chat(stream=True)
+        deltas = [e["choices"][0]["delta"] for e in got.events[:-1] if e["choices"]]
+        self.assertEqual("".join(d.get("reasoning_content", "") for d in deltas), "hm")
+        self.assertEqual(got.text, TEXT)
+        said = self.said(self.messages(stream=True))
+        self.assertEqual([block["type"] for block in said["content"]], ["thinking", "text"])
 
     def test_what_the_other_has_not(self) -> None:
         """Embeddings of a Messages backend are a clear 404, or another backend's."""
