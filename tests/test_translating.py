@@ -214,7 +214,7 @@ class CountTests(TranslatingCase):
     def test_estimated(self) -> None:
         """Where none does, it is estimated, and said so; nobody is asked."""
         self.route(c=answer(completion()))
-        for text, least in (("q" * 400, 100), ("q" * 400_000, 100_000)):
+        for text, least in (("q " * 400, 50), ("q " * 400_000, 50_000)):
             got = self.count(text)
             self.assertEqual(got.status, 200)
             self.assertGreater(got.json["input_tokens"], least)
