@@ -295,7 +295,9 @@ class AnswerTests(SynchronousTestCase):
         chunk = json.loads(event.data or b"")
         self.assertEqual(chunk["id"], "chatcmpl-1")
         self.assertEqual(chunk["choices"][0]["delta"], {"content": "x"})
-        self.assertIs(CHAT.resumed(OCCASION, Transcript(place=writer)), writer)
+        again = CHAT.resumed(OCCASION, Transcript(place=writer))
+        self.assertEqual(again, writer)
+        self.assertIsNot(again, writer)
 
 
 def _told(answer: Answer) -> list[Any]:

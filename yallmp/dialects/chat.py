@@ -5,6 +5,7 @@ OpenAI's chat completions, which nearly every server speaks.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from zope.interface import implementer
@@ -56,7 +57,7 @@ class Chat:
     def resumed(self, occasion: Occasion, delivered: Transcript) -> Writer:
         """One that writes on; of what was passed on untouched it takes over the id."""
         if isinstance(delivered.place, ChatWriter):
-            return delivered.place
+            return deepcopy(delivered.place)  # an attempt that fails leaves no trace in the next
         writer = ChatWriter(occasion, delivered.id)
         writer.write_on()
         return writer

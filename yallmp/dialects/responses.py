@@ -5,6 +5,7 @@ OpenAI's Responses.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from zope.interface import implementer
@@ -55,5 +56,6 @@ class Responses:
 
     def resumed(self, occasion: Occasion, delivered: Transcript) -> Writer:
         """One that writes on; a stream that was passed on untouched is never gone on with."""
-        place = delivered.place
-        return place if isinstance(place, ResponsesWriter) else ResponsesWriter(occasion)
+        if isinstance(delivered.place, ResponsesWriter):
+            return deepcopy(delivered.place)  # an attempt that fails leaves no trace in the next
+        return ResponsesWriter(occasion)
