@@ -102,7 +102,8 @@ mostly consist of), :mod:`yallmp.api_types.openai_shapes`,
 :mod:`yallmp.api_types.openai_rescue` (an answer that goes on with another);
 :mod:`yallmp.api_types.speaking` (which of them), :mod:`yallmp.api_types.translation` and
 :mod:`yallmp.api_types.translated` (clients of another dialect);
-:mod:`yallmp.api_types.parameters` (what the configuration sets in requests).
+:mod:`yallmp.api_types.parameters` (what the configuration sets in requests),
+:mod:`yallmp.api_types.seals` (what another provider thought is left out of them).
 :mod:`yallmp.api_types.anthropic` and :mod:`yallmp.api_types.anthropic_streams` are Messages.
 :mod:`yallmp.interfaces` says what may have a second implementation.
 

@@ -16,8 +16,10 @@ from zope.interface import implementer
 from yallmp.api_types.anthropic_streams import MessageStream, usage_in
 from yallmp.api_types.openai import OpenAI
 from yallmp.api_types.openai_shapes import error_in
+from yallmp.api_types.seals import without_seals
 from yallmp.api_types.translated import Following
 from yallmp.core.asked import COUNT_TOKENS, Asked
+from yallmp.core.backend import Backend
 from yallmp.core.digits import loads
 from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.rescue import Agreement, Repetition
@@ -25,8 +27,9 @@ from yallmp.core.sse import ServerEvent
 from yallmp.core.transcript import Transcript
 from yallmp.dialects.growing import Growing, deltas_of
 from yallmp.dialects.loose import members, text_or_none
+from yallmp.dialects.sealed import TRACE
 from yallmp.dialects.table import DIALECTS
-from yallmp.interfaces import IApiType, Occasion
+from yallmp.interfaces import IApiType, Occasion, Put
 
 _MESSAGES = DIALECTS["messages"]
 
@@ -34,6 +37,11 @@ _MESSAGES = DIALECTS["messages"]
 @implementer(IApiType)
 class Anthropic(OpenAI):
     """The dialect of Messages, passed on untouched."""
+
+    def put(self, asked: Asked, model: str, backend: Backend, begun: str = "") -> Put:
+        """The client's body, without what another provider thought."""
+        put = super().put(asked, model, backend, begun)
+        return without_seals("messages", put) if TRACE in put.body else put
 
     def inspector(self, asked: Asked) -> Inspector:
         """One for events of Messages."""

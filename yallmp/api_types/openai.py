@@ -23,6 +23,7 @@ from yallmp.api_types.openai_shapes import are_choices, error_in, exploded, usag
 from yallmp.api_types.openai_streams import ChoiceStream, ResponseStream
 from yallmp.api_types.openai_whole import assembled
 from yallmp.api_types.parameters import settled
+from yallmp.api_types.seals import without_seals
 from yallmp.core.asked import CHAT, RESPONSES, Asked
 from yallmp.core.backend import Backend
 from yallmp.core.digits import loads
@@ -32,6 +33,7 @@ from yallmp.core.inspector import Checked, Inspector
 from yallmp.core.jsonbody import LONG, Document, apply
 from yallmp.core.sse import ServerEvent
 from yallmp.core.transcript import Transcript
+from yallmp.dialects.sealed import TRACE
 from yallmp.interfaces import IApiType, Put
 
 _THINKING = '{"type": "enabled"}'
@@ -55,7 +57,9 @@ class OpenAI:
         splices = self._splices(asked, model, backend)
         if begun:
             splices = prefilled(asked, splices, begun, backend)
-        return Put(apply(asked.document.body, splices), splices)
+        put = Put(apply(asked.document.body, splices), splices)
+        is_sealed = asked.endpoint is RESPONSES and TRACE in put.body
+        return without_seals("responses", put) if is_sealed else put
 
     def _splices(self, asked: Asked, model: str, backend: Backend) -> tuple[Splice, ...]:
         """The model's name, and what is configured for the body; often nothing."""

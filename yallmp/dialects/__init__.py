@@ -8,7 +8,8 @@ anything that a backend sent.
 
 ``table`` has them by name; ``members`` and ``loose`` read JSON, of clients and of backends;
 ``naming`` says where something stood, ``sealed`` and ``customs`` put into one dialect what belongs
-to another.  ``counting`` estimates how many tokens a request has.
+to another, and ``foreign`` takes it out where that other is asked.  ``counting`` estimates how
+many tokens a request has.
 
 - ``chat``: OpenAI's chat completions.  ``chat_requests`` and ``chat_turns`` read a request,
   ``chat_bodies`` and ``chat_messages`` write one; ``chat_answers`` is whole answers,

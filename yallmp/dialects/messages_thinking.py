@@ -96,7 +96,7 @@ def _budget(body: Body, told: Thinking, request: Request, losses: Losses) -> Non
         body["max_tokens"] += budget
     else:
         budget = min(budget, request.max_tokens // 2)
-    if budget < LEAST or _goes_on(body["messages"]):
+    if budget < LEAST or goes_on(body["messages"]):
         _give_up(told, request, losses)
         if request.max_tokens is None:
             body["max_tokens"] -= budget
@@ -107,13 +107,19 @@ def _budget(body: Body, told: Thinking, request: Request, losses: Losses) -> Non
     _sample_no_more(body, request, losses)
 
 
-def _goes_on(messages: list[Body]) -> bool:
+def goes_on(messages: list[Any]) -> bool:
     """Whether the answer goes on behind the use of a tool whose thoughts are not there."""
-    if len(messages) < 2 or messages[-1]["role"] != "user":
+    if len(messages) < 2:
         return False
-    content, before = messages[-1]["content"], messages[-2]["content"]
-    results = isinstance(content, list) and content[0].get("type") == "tool_result"
-    return results and not (isinstance(before, list) and before[0].get("type") in _THOUGHTS)
+    before, last = _first_block(messages[-2]), _first_block(messages[-1])
+    return last == "tool_result" and before not in _THOUGHTS
+
+
+def _first_block(message: Any) -> Any:
+    """The type of the block that *message* begins with."""
+    content = message.get("content") if isinstance(message, dict) else None
+    first = content[0] if isinstance(content, list) and content else None
+    return first.get("type") if isinstance(first, dict) else None
 
 
 def _sample_no_more(body: Body, request: Request, losses: Losses) -> None:

@@ -14,13 +14,21 @@ import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from typing import Any
 
 _BEGINNING = "yallmp1."
+#: What a body has in it if there is a seal in it.
+TRACE = _BEGINNING.encode()
 
 
 def sealed(members: Mapping[str, str]) -> str:
     """One text that holds *members*."""
     return _BEGINNING + urlsafe_b64encode(json.dumps(dict(members)).encode()).decode()
+
+
+def is_sealed(value: Any) -> bool:
+    """Whether *value* is a seal of ours."""
+    return isinstance(value, str) and value.startswith(_BEGINNING)
 
 
 def unsealed(text: str) -> dict[str, str] | None:
