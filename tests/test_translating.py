@@ -150,6 +150,17 @@ class MessagesTests(TranslatingCase):
         self.fakes["c"].script[:] = [answer(completion(TEXT))]
         self.assertEqual(self.said(self.messages(stream=True))["content"][0]["text"], TEXT)
 
+    def test_large(self) -> None:
+        """Large requests and answers are translated elsewhere, and come to the same."""
+        long = "word " * 80_000
+        self.route(c=answer(completion(long)))
+        body = {"model": "c", "max_tokens": 9, "messages": [{"role": "user", "content": long}]}
+        got = self.finish(self.ask(body, "/v1/messages"))
+        self.assertEqual(got.json["content"], [{"type": "text", "text": long}])
+        self.assertEqual(self.fakes["c"].bodies[0]["messages"][0]["content"], long)
+        got = self.finish(self.ask({**body, "stream": True}, "/v1/messages"))
+        self.assertEqual(self.said(got)["content"], [{"type": "text", "text": long}])
+
     def test_errors(self) -> None:
         """Ours and a backend's have Anthropic's shape."""
         self.route(c=error(429, "slow down", retry_after="9"))
