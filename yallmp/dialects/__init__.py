@@ -21,9 +21,13 @@ many tokens a request has.
   ``messages_reading`` and ``messages_writing`` streams, the latter in ``messages_growing`` blocks;
   ``messages_words`` and ``messages_usage`` are what these share.
 
-- ``responses``: OpenAI's Responses.  ``responses_requests`` and ``responses_parts`` read a request,
-  ``responses_bodies`` writes one; ``responses_reading`` reads answers, ``responses_writing`` writes
-  them, both also streamed; ``responses_shapes`` is what stands around the output.
+- ``responses``: OpenAI's Responses.  ``responses_requests`` and ``responses_items`` read a
+  request, ``responses_bodies`` and ``responses_turns`` write one; ``responses_parts``,
+  ``responses_tools`` and ``responses_reasoning`` do both for what they are called after;
+  ``responses_offers`` is tools that others have as functions only; ``responses_answers`` and
+  ``responses_reading`` read answers, ``responses_writing`` writes them, of ``responses_output``
+  and ``responses_calls`` (items, told by ``responses_events``) and ``responses_objects`` (what
+  stands around them).
 
 What the servers of local models pass on as plain text is read by ``parsing``, with ``tagged`` (text
 with tags in it, as it flows) and ``callblocks`` (what stands between those of a call).

@@ -50,6 +50,10 @@ class Members:
         """The member *name*, whatever it is; ``None`` if there is none."""
         return self._left.pop(name, None)
 
+    def put(self, name: str, value: JSON) -> None:
+        """Have *name* be there, for whoever takes the rest."""
+        self._left[name] = value
+
     def text(self, name: str) -> str | None:
         """A text."""
         value = self.take(name)

@@ -14,10 +14,11 @@ from yallmp.core.transcript import Transcript
 from yallmp.dialects.answer import Answer
 from yallmp.dialects.conversation import Request
 from yallmp.dialects.losses import Written
+from yallmp.dialects.responses_answers import answer_of
 from yallmp.dialects.responses_bodies import body_of
-from yallmp.dialects.responses_reading import ResponsesReader, answer_of
+from yallmp.dialects.responses_objects import echo_of
+from yallmp.dialects.responses_reading import ResponsesReader
 from yallmp.dialects.responses_requests import request_of
-from yallmp.dialects.responses_shapes import ECHOED
 from yallmp.dialects.responses_writing import ResponsesWriter, whole_of
 from yallmp.interfaces import IDialect, Occasion, Reader, Writer
 
@@ -31,12 +32,12 @@ class Responses:
         return request_of(body)
 
     def body(self, request: Request) -> Written:
-        """*request* as a backend that has Responses gets it."""
+        """*request* as a backend that speaks Responses gets it."""
         return body_of(request)
 
     def echo(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What a response repeats of its request."""
-        return {name: body[name] for name in ECHOED if body.get(name) is not None}
+        """The members that the response object repeats."""
+        return echo_of(body)
 
     def answer(self, body: Mapping[str, Any]) -> Answer:
         """A backend's whole answer."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from attrs import frozen
+
 from yallmp.core.errors import RequestFault
 from yallmp.dialects.conversation import Media, Opaque, Part, Refusal, Text
 from yallmp.dialects.loose import known, members, text, text_or_none, without
@@ -63,7 +65,7 @@ def _image(part: dict[str, Any]) -> Media | None:
     detail = text_or_none(part.get("detail"))
     url, file_id = text_or_none(part.get("image_url")), text_or_none(part.get("file_id"))
     if url is None:
-        return (file_id and Media("image", file_id=file_id, detail=detail, extra=extra)) or None
+        return Media("image", file_id=file_id, detail=detail, extra=extra) if file_id else None
     media_type, data = _unpacked(url)
     if data is None:
         return Media("image", url=url, detail=detail, extra=extra)
@@ -88,11 +90,10 @@ def _file(part: dict[str, Any]) -> Media | None:
 
 def _audio(part: dict[str, Any]) -> Media | None:
     sound = members(part.get("input_audio"))
-    data = text_or_none(sound.get("data"))
-    extra = without(part, "type", "input_audio")
-    return (
-        data and Media("audio", f"audio/{text(sound.get('format'))}", data, extra=extra)
-    ) or None
+    data, kind = text_or_none(sound.get("data")), f"audio/{text(sound.get('format'))}"
+    if data is None:
+        return None
+    return Media("audio", kind, data, extra=without(part, "type", "input_audio"))
 
 
 def _unpacked(url: str) -> tuple[str | None, str | None]:
@@ -101,56 +102,68 @@ def _unpacked(url: str) -> tuple[str | None, str | None]:
     return (match[1], url[match.end() :]) if match and len(url) > match.end() else (None, None)
 
 
-def written(part: Part, *, assistant: bool, own: bool, path: str, losses: Losses) -> Any:
+@frozen
+class Writing:
     """
-    *part* as one of a message's or an output's; ``None`` if there is no such thing.
+    Writes what messages and outputs are made of.
 
-    :param assistant: whether it is the model that says it.
-    :param own: whether ``extra`` has this dialect's names.
-    :param path: where it stood, in the client's words, for what gets lost.
+    :ivar own: whether ``extra`` has this dialect's names.
     """
-    if isinstance(part, Text):
-        return _written_text(part, assistant, own, path, losses)
-    if isinstance(part, Refusal):
-        return {"type": "refusal", "refusal": part.text}
-    if isinstance(part, Opaque) and part.dialect == NAME:
-        return part.value
-    if isinstance(part, Media) and not assistant:
-        return _written_media(part, own, path, losses)
-    losses.note(path)
-    return None
+
+    own: bool
+    losses: Losses
+
+    def written(self, part: Part, path: str, *, assistant: bool) -> Any:
+        """
+        *part*; ``None`` if there is no such thing.
+
+        :param path: where it stood, in the client's words, for what gets lost.
+        :param assistant: whether it is the model that says it.
+        """
+        if isinstance(part, Text):
+            return self._text(part, path, assistant)
+        if isinstance(part, Refusal):
+            return {"type": "refusal", "refusal": part.text}
+        if isinstance(part, Opaque) and part.dialect == NAME:
+            return part.value
+        value = _media(part) if isinstance(part, Media) and not assistant else None
+        if value is None or not isinstance(part, Media):
+            self.losses.note(path)
+            return None
+        kept = value if self.own else self._foreign(value, part, path)
+        return {**kept, **self.noted(part, path)}
+
+    def noted(self, part: Any, path: str) -> dict[str, Any]:
+        """The members of ``extra`` that belong to *part* here; what does not is noted."""
+        if part.cache is not None:
+            self.losses.note(f"{path}.cache_control")
+        if self.own:
+            return dict(part.extra)
+        for name in part.extra:
+            self.losses.note(f"{path}.{name}")
+        return {}
+
+    def _text(self, part: Text, path: str, assistant: bool) -> Any:
+        extra = self.noted(part, path)
+        if part.annotations and not (assistant and self.own):
+            self.losses.note(f"{path}.annotations")
+        if not assistant:
+            return {"type": "input_text", "text": part.text, **extra}
+        kept = list(part.annotations) if self.own else []
+        return {"type": "output_text", "text": part.text, "annotations": kept, **extra}
+
+    def _foreign(self, value: dict[str, Any], part: Media, path: str) -> dict[str, Any]:
+        """*value* with the file's name, which the API wants with ``file_data``."""
+        if part.name is not None and "filename" not in value:
+            self.losses.note(f"{path}.title")
+        if "file_data" not in value:
+            return value
+        return {"filename": f"document.{_ENDINGS.get(part.media_type or '', 'bin')}", **value}
 
 
-def noted(part: Any, own: bool, path: str, losses: Losses) -> dict[str, Any]:
-    """The members of ``extra`` that belong to *part* here; what does not is noted."""
-    if getattr(part, "cache", None) is not None:
-        losses.note(f"{path}.cache_control")
-    if own:
-        return dict(part.extra)
-    for name in part.extra:
-        losses.note(f"{path}.{name}")
-    return {}
-
-
-def _written_text(part: Text, assistant: bool, own: bool, path: str, losses: Losses) -> Any:
-    extra = noted(part, own, path, losses)
-    if not assistant:
-        if part.annotations:
-            losses.note(f"{path}.annotations")
-        return {"type": "input_text", "text": part.text, **extra}
-    if part.annotations and not own:
-        losses.note(f"{path}.annotations")
-    kept = list(part.annotations) if own else []
-    return {"type": "output_text", "text": part.text, "annotations": kept, **extra}
-
-
-def _written_media(part: Media, own: bool, path: str, losses: Losses) -> Any:
+def _media(part: Media) -> Any:
     write = {"image": _written_image, "document": _written_file, "audio": _written_audio}
-    value = write[part.kind](part) if part.kind in write else None
-    if value is None:
-        losses.note(path)
-        return None
-    return {**value, **noted(part, own, path, losses)}
+    return write[part.kind](part) if part.kind in write else None
 
 
 def _written_image(part: Media) -> Any:
@@ -174,8 +187,7 @@ def _written_file(part: Media) -> Any:
     if part.media_type is None:
         return {"type": "input_file", "file_data": part.data, **name}
     data = f"data:{part.media_type};base64,{part.data}"
-    named = {"filename": f"document.{_ENDINGS.get(part.media_type, 'bin')}", **name}
-    return {"type": "input_file", "file_data": data, **named}
+    return {"type": "input_file", "file_data": data, **name}
 
 
 def _written_audio(part: Media) -> Any:

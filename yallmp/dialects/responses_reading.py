@@ -1,10 +1,13 @@
 """
-Answers of Responses, read: whole ones, and streams.
+Streams of Responses, read.
+
+Every event names its item by ``output_index``.  What a server tells only at the end of an item
+(or of the whole response), because it does not stream that, is said then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import define, field
@@ -13,11 +16,9 @@ from yallmp.core.digits import loads
 from yallmp.core.sse import ServerEvent
 from yallmp.dialects.answer import (
     Annotated,
-    Answer,
     Began,
     CallBegan,
     CallDelta,
-    Choice,
     Delta,
     OpaquePart,
     ReasoningDelta,
@@ -27,165 +28,171 @@ from yallmp.dialects.answer import (
     TextDelta,
     Told,
 )
-from yallmp.dialects.conversation import Opaque, Part, Reasoning, Refusal, Text, ToolCall
-from yallmp.dialects.loose import count, members, objects, text, text_or_none
+from yallmp.dialects.conversation import Opaque, Reasoning, Refusal, Text, ToolCall
+from yallmp.dialects.loose import count, members, objects, text
+from yallmp.dialects.responses_answers import (
+    CALLS,
+    call_in,
+    created_in,
+    extra_of,
+    parts_of_item,
+    stop_of,
+    thoughts_in,
+    tokens_of,
+)
 from yallmp.dialects.responses_parts import NAME
-from yallmp.dialects.responses_shapes import stop_of, tokens_of
 
 JSON = Any
-Body = Mapping[str, JSON]
-_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
-_TOLD = ("message", "reasoning", *_CALLS)
+_ENDINGS = ("response.completed", "response.incomplete", "response.failed")
+_TEXTS = {
+    "response.output_text.delta": "text",
+    "response.refusal.delta": "refusal",
+    "response.reasoning_text.delta": "reasoning",
+    "response.reasoning_summary_text.delta": "summary",
+}
+_ARGUMENTS = ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta")
 
 
-def answer_of(body: Body) -> Answer:
-    """The answer that *body* is."""
-    parts = tuple(part for item in objects(body.get("output")) for part in _parts(item))
-    stop = stop_of(body, called=any(isinstance(part, ToolCall) for part in parts))
-    created = body.get("created_at")
-    at = int(created) if isinstance(created, int | float) else None
-    tokens = tokens_of(body.get("usage"))
-    choice = Choice(parts, stop)
-    return Answer(NAME, text(body.get("id")), text(body.get("model")), at, (choice,), tokens)
+@define
+class _Open:
+    """
+    An item that is being told.
 
+    :ivar call: its number, if it is a call.
+    :ivar said: the parts of it of which something was told.
+    """
 
-def _parts(item: Body) -> Iterator[Part]:
-    kind = text(item.get("type"))
-    if kind == "message":
-        for part in objects(item.get("content")):
-            yield _said(part)
-    elif kind == "reasoning":
-        yield _thoughts(item)
-    elif kind in _CALLS:
-        words, custom = text(item.get(_CALLS[kind])), kind == "custom_tool_call"
-        found, name = text(item.get("call_id")), text(item.get("name"))
-        yield ToolCall(found, name, words, custom, text_or_none(item.get("id")))
-    else:
-        yield Opaque(NAME, dict(item))
-
-
-def _said(part: Body) -> Part:
-    if part.get("type") == "refusal":
-        return Refusal(text(part.get("refusal")))
-    return Text(text(part.get("text")), annotations=tuple(objects(part.get("annotations"))))
-
-
-def _thoughts(item: Body) -> Reasoning:
-    said = "".join(text(part.get("text")) for part in objects(item.get("content")))
-    summary = tuple(text(part.get("text")) for part in objects(item.get("summary")))
-    hidden, name = text_or_none(item.get("encrypted_content")), text_or_none(item.get("id"))
-    return Reasoning(said, summary, encrypted=hidden, id=name)
+    call: int | None = None
+    said: set[tuple[str, int]] = field(factory=set)
 
 
 @define
 class ResponsesReader:
     """Reads one stream."""
 
-    _calls: dict[int, int] = field(factory=dict)
-    _told: set[int] = field(factory=set)
-    _fresh: bool = False
+    _began: bool = False
+    _calls: int = 0
+    _open: dict[int, _Open] = field(factory=dict)
+    _done: set[int] = field(factory=set)
 
-    def read(self, event: ServerEvent) -> Iterator[Delta]:
+    def read(self, event: ServerEvent) -> list[Delta]:
         """What *event* says."""
-        value = _value(event.data)
-        read = _EVENTS.get(text(value.get("type")))
-        if read is not None:
-            yield from read(self, value)
+        try:
+            value = loads(event.data or b"")
+        except (ValueError, RecursionError):
+            return []
+        return list(self._typed(value)) if isinstance(value, dict) else []
 
-    def began(self, value: Body) -> Iterator[Delta]:
-        """The response was made."""
-        response = members(value.get("response"))
-        created = response.get("created_at")
-        at = int(created) if isinstance(created, int | float) else None
-        yield Began(text(response.get("id")), text(response.get("model")), at)
+    def _typed(self, value: dict[str, JSON]) -> Iterator[Delta]:
+        kind = text(value.get("type"))
+        if kind in _TEXTS:
+            yield from self._words(_TEXTS[kind], value)
+        elif kind in _ARGUMENTS:
+            yield from self._argued(value)
+        elif kind == "response.output_item.added":
+            yield from self._added(value)
+        elif kind == "response.output_item.done":
+            yield from self._item_done(_index(value), members(value.get("item")))
+        elif kind == "response.output_text.annotation.added":
+            yield from [Annotated(value["annotation"])] if value.get("annotation") else []
+        elif kind.startswith("response.") and isinstance(value.get("response"), dict):
+            yield from self._lifecycle(kind, value["response"])
 
-    def added(self, value: Body) -> Iterator[Delta]:
-        """An item begins."""
-        item = members(value.get("item"))
-        kind = text(item.get("type"))
-        if kind in _CALLS:
-            call = self._calls[_index(value)] = len(self._calls)
-            found, name = text(item.get("call_id")), text(item.get("name"))
-            custom, id_ = kind == "custom_tool_call", text_or_none(item.get("id"))
-            yield CallBegan(call, found, name, 0, custom, id_)
-
-    def part_added(self, value: Body) -> Iterator[Delta]:
-        """A part of a message begins."""
-        self._fresh = True
-        yield from ()
-
-    def said(self, value: Body) -> Iterator[Delta]:
-        """More words."""
-        fresh, self._fresh = self._fresh, False
-        if text(value.get("delta")):
-            yield TextDelta(text(value["delta"]), fresh=fresh)
-
-    def refused(self, value: Body) -> Iterator[Delta]:
-        """More of a refusal."""
-        if text(value.get("delta")):
-            yield RefusalDelta(text(value["delta"]))
-
-    def thought(self, value: Body) -> Iterator[Delta]:
-        """More thoughts, or of their summary."""
-        if text(value.get("delta")):
-            yield ReasoningDelta(text(value["delta"]), summary=count(value.get("summary_index")))
-
-    def argued(self, value: Body) -> Iterator[Delta]:
-        """More of a call's arguments."""
-        call = self._calls.get(_index(value))
-        if call is not None and text(value.get("delta")):
-            self._told.add(call)
-            yield CallDelta(call, text(value["delta"]))
-
-    def cited(self, value: Body) -> Iterator[Delta]:
-        """A citation."""
-        if isinstance(value.get("annotation"), dict):
-            yield Annotated(value["annotation"])
-
-    def done(self, value: Body) -> Iterator[Delta]:
-        """An item is whole; what its deltas did not tell is told."""
-        item = members(value.get("item"))
-        kind, call = text(item.get("type")), self._calls.get(_index(value))
-        if kind == "reasoning":
-            end = _thoughts(item)
-            yield ReasoningEnd(encrypted=end.encrypted, id=end.id)
-        elif kind in _CALLS and call is not None and call not in self._told:
-            yield CallDelta(call, text(item.get(_CALLS[kind])))
-        elif kind not in _TOLD and item:
-            yield OpaquePart(Opaque(NAME, item))
-
-    def over(self, value: Body) -> Iterator[Delta]:
-        """The response is whole."""
-        response = members(value.get("response"))
+    def _lifecycle(self, kind: str, response: dict[str, JSON]) -> Iterator[Delta]:
+        if not self._began:
+            self._began = True
+            about = text(response.get("id")), text(response.get("model")), created_in(response)
+            yield Began(*about, extra=extra_of(response))
+        if kind not in _ENDINGS:
+            return
+        for at, item in enumerate(objects(response.get("output"))):
+            yield from self._item_done(at, item)
         tokens = tokens_of(response.get("usage"))
+        yield Stopped(stop_of(response, called=self._calls > 0))
         if tokens is not None:
             yield Told(tokens)
-        yield Stopped(stop_of(response, called=bool(self._calls)))
+
+    def _added(self, value: dict[str, JSON]) -> Iterator[Delta]:
+        at, item = _index(value), members(value.get("item"))
+        if at in self._open or at in self._done:
+            return
+        opened = self._open[at] = _Open()
+        if text(item.get("type")) in CALLS:
+            yield from self._call(opened, call_in(item))
+
+    def _call(self, opened: _Open, call: ToolCall) -> Iterator[Delta]:
+        opened.call, self._calls = self._calls, self._calls + 1
+        yield CallBegan(opened.call, call.id, call.name, custom=call.custom, item=call.item)
+        if call.arguments:
+            opened.said.add(("call", 0))
+            yield CallDelta(opened.call, call.arguments)
+
+    def _argued(self, value: dict[str, JSON]) -> Iterator[Delta]:
+        opened = self._open.get(_index(value))
+        if opened is not None and opened.call is not None and text(value.get("delta")):
+            opened.said.add(("call", 0))
+            yield CallDelta(opened.call, value["delta"])
+
+    def _words(self, what: str, value: dict[str, JSON]) -> Iterator[Delta]:
+        opened = self._open.setdefault(_index(value), _Open())
+        said, more = text(value.get("delta")), value.get("logprobs")
+        if not said:
+            return
+        number = count(value.get("summary_index" if what == "summary" else "content_index")) or 0
+        number = max(0, min(number, 1000))
+        fresh = (what, number) not in opened.said
+        first = not opened.said
+        opened.said.add((what, number))
+        if what == "text":
+            yield TextDelta(said, logprobs=objects(more) or None, fresh=fresh)
+        elif what == "refusal":
+            yield RefusalDelta(said)
+        elif what == "summary":
+            yield ReasoningDelta(said, summary=number, fresh=first)
+        else:
+            yield ReasoningDelta(said, fresh=first)
+
+    def _item_done(self, at: int, item: dict[str, JSON]) -> Iterator[Delta]:
+        """The end of an item, with what was not told of it."""
+        if at in self._done:
+            return
+        self._done.add(at)
+        opened, kind = self._open.get(at) or _Open(), text(item.get("type"))
+        if kind == "reasoning":
+            yield from _thought(thoughts_in(item), opened)
+        elif kind in CALLS:
+            yield from self._called(call_in(item), opened)
+        elif kind == "message":
+            yield from _said(item, opened)
+        elif kind:
+            yield OpaquePart(Opaque(NAME, item))
+
+    def _called(self, call: ToolCall, opened: _Open) -> Iterator[Delta]:
+        if opened.call is None:
+            yield from self._call(opened, call)
+        elif not opened.said and call.arguments:
+            yield CallDelta(opened.call, call.arguments)
 
 
-def _value(data: bytes | None) -> dict[str, JSON]:
-    try:
-        return members(loads(data)) if data else {}
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _index(value: Body) -> int:
+def _index(value: dict[str, JSON]) -> int:
     return count(value.get("output_index")) or 0
 
 
-_EVENTS: Mapping[str, Callable[[ResponsesReader, Body], Iterator[Delta]]] = {
-    "response.created": ResponsesReader.began,
-    "response.output_item.added": ResponsesReader.added,
-    "response.output_item.done": ResponsesReader.done,
-    "response.content_part.added": ResponsesReader.part_added,
-    "response.output_text.delta": ResponsesReader.said,
-    "response.output_text.annotation.added": ResponsesReader.cited,
-    "response.refusal.delta": ResponsesReader.refused,
-    "response.reasoning_text.delta": ResponsesReader.thought,
-    "response.reasoning_summary_text.delta": ResponsesReader.thought,
-    "response.function_call_arguments.delta": ResponsesReader.argued,
-    "response.custom_tool_call_input.delta": ResponsesReader.argued,
-    "response.completed": ResponsesReader.over,
-    "response.incomplete": ResponsesReader.over,
-}
+def _thought(found: Reasoning, opened: _Open) -> Iterator[Delta]:
+    if not opened.said:
+        if found.text:
+            yield ReasoningDelta(found.text, fresh=True)
+        for at, words in enumerate(found.summary):
+            yield ReasoningDelta(words, summary=at, fresh=at == 0 and not found.text)
+    yield ReasoningEnd(encrypted=found.encrypted, id=found.id)
+
+
+def _said(item: dict[str, JSON], opened: _Open) -> Iterator[Delta]:
+    if opened.said:
+        return
+    for part in parts_of_item(item):
+        if isinstance(part, Text):
+            yield TextDelta(part.text, fresh=True)
+            yield from map(Annotated, part.annotations)
+        elif isinstance(part, Refusal):
+            yield RefusalDelta(part.text)

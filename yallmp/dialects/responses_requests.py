@@ -1,192 +1,124 @@
 """
 Requests for Responses, read.
 
-The input is a text, or items one after the other: what a model thought, said and called is an item
-each, and so is the result of a call.  Neighbours that one party said become one turn.
-
-What lives at a provider (an earlier response, a conversation, an answer in the background) cannot
-be had from another one: such a request is refused with the name of the member.
+What only OpenAI's own servers can look up (a conversation, a prompt) or do later
+(``background``) is refused: without it the model would answer something else.  Whether the answer
+is to be stored is no matter of the backend's where requests are translated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from yallmp.core.errors import RequestFault
-from yallmp.dialects.conversation import (
-    Format,
-    Media,
-    Opaque,
-    Part,
-    Reasoning,
-    Request,
-    Text,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolChoice,
-    ToolResult,
-    Turn,
-)
-from yallmp.dialects.loose import objects, text, text_or_none
-from yallmp.dialects.members import Members, wrong
-from yallmp.dialects.responses_parts import NAME, parts_of
-from yallmp.dialects.sealed import unsealed
+from yallmp.dialects.conversation import Format, Request, Thinking
+from yallmp.dialects.loose import known, listed, members, without
+from yallmp.dialects.members import Members
+from yallmp.dialects.responses_items import turns_of
+from yallmp.dialects.responses_parts import NAME
+from yallmp.dialects.responses_tools import choice_of, tools_of
 
 JSON = Any
-_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
-_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
-_RESULTS = ("function_call_output", "custom_tool_call_output")
+#: What has the backend tell the log probabilities of its words.
+LOGPROBS = "message.output_text.logprobs"
+_REFUSED = {
+    "background": "Answers in the background",
+    "previous_response_id": "Earlier responses",
+    "conversation": "Conversations that a provider keeps",
+    "prompt": "Prompts that a provider keeps",
+}
 
 
 def request_of(body: Mapping[str, JSON]) -> Request:
     """
     The request that *body* is.
 
-    :raises RequestFault: a member cannot be understood, or needs the provider that has it.
+    :raises RequestFault: a member cannot be understood, or asks for what cannot be translated.
     """
+    _refuse(body)
     told = Members.of(dict(body))
-    _check_bound(told)
-    shaped = Members.of(told.take("text") or {}, "text")
-    form = _format(shaped)
-    left = {"text": rest} if (rest := shaped.rest()) else {}
+    for name in ("background", "store"):
+        told.take(name)
+    _resolve(body.get("input"))
+    turns = turns_of({name: told.take(name) for name in ("instructions", "input")})
+    tools = tuple(tools_of(told.listed("tools")))
     return Request(
         NAME,
         told.text("model") or "",
-        tuple(_turns(told)),
-        tuple(_tool(tool, f"tools[{at}]") for at, tool in enumerate(told.listed("tools"))),
-        _tool_choice(told.take("tool_choice")),
+        turns,
+        tools,
+        choice_of(told.take("tool_choice")),
         told.flag("parallel_tool_calls"),
         told.flag("stream") is True,
+        wants_usage=True,
         max_tokens=told.whole("max_output_tokens"),
         temperature=told.number("temperature"),
         top_p=told.number("top_p"),
-        format=form,
-        thinking=_thinking(told),
-        user=told.text("user"),
-        extra={**told.rest(), **left},
+        logprobs=_logprobs(told),
+        **_rest(told),
     )
 
 
-def _check_bound(told: Members) -> None:
-    bound = [name for name in _ELSEWHERE if told.has(name)]
-    bound += ["background"] if told.flag("background") else []
-    if bound:
-        name = bound[0]
-        message = f"'{name}' needs a backend that has Responses itself; send the whole input."
-        raise RequestFault(message, param=name)
+def _refuse(body: Mapping[str, JSON]) -> None:
+    for name, what in _REFUSED.items():
+        if body.get(name):
+            raise RequestFault(
+                f"{what} ({name!r}) can only be had from a backend that speaks Responses itself;"
+                " send the whole input.",
+                param=name,
+                code="unsupported_parameter",
+            )
 
 
-def _turns(told: Members) -> Iterator[Turn]:
-    prompt = told.text("instructions")
-    if prompt:
-        yield Turn("system", (Text(prompt),), place="instructions")
-    given = told.take("input")
-    if isinstance(given, str):
-        yield Turn("user", (Text(given),))
-    elif isinstance(given, list):
-        yield from _joined(_item(item, f"input[{at}]") for at, item in enumerate(given))
-    elif given is not None:
-        raise wrong("input", "a string or a list of items")
+def _resolve(value: JSON) -> None:
+    """
+    :raises RequestFault: an item is only referred to; who should know what it was?
+    """
+    for at, item in enumerate(listed(value)):
+        if isinstance(item, dict) and item.get("type") == "item_reference":
+            raise RequestFault(
+                f"'input[{at}]' refers to an item that is not kept here; send the item itself.",
+                param=f"input[{at}]",
+            )
 
 
-def _joined(turns: Iterator[Turn]) -> Iterator[Turn]:
-    """Neighbours that a model, or its tools, said as one."""
-    last: Turn | None = None
-    for turn in turns:
-        if last is not None and last.role == turn.role and turn.role in ("assistant", "tool"):
-            last = Turn(turn.role, (*last.parts, *turn.parts))
-            continue
-        if last is not None:
-            yield last
-        last = turn
-    if last is not None:
-        yield last
+def _logprobs(told: Members) -> int | None:
+    """How many alternatives are wanted; *include* stays what it is."""
+    most, included = told.whole("top_logprobs"), listed(told.take("include"))
+    if included:
+        told.put("include", included)
+    return most or (0 if LOGPROBS in included else None)
 
 
-def _item(item: JSON, path: str) -> Turn:
-    told = Members.of(item, path)
-    kind = told.text("type") or "message"
-    if kind == "message":
-        role = told.needed("role")
-        if role not in ("user", "assistant", "system", "developer"):
-            raise wrong(told.at("role"), "user, assistant, system or developer")
-        return Turn(role, parts_of(told.take("content"), told.at("content")))
-    if kind in _CALLS:
-        return Turn("assistant", (_call(told, kind),))
-    if kind in _RESULTS:
-        return Turn("tool", (_result(told, kind),))
-    if kind == "reasoning":
-        return Turn("assistant", (_thoughts(item),))
-    if kind == "item_reference":
-        message = f"'{path}' refers to an item that only its provider has; send the item itself."
-        raise RequestFault(message, param=path)
-    return Turn("assistant", (Opaque(NAME, item),))
+def _rest(told: Members) -> dict[str, JSON]:
+    """What else there is, and under ``extra`` what has no name of its own."""
+    form, texts = _format(told)
+    thinking, thoughts = _thinking(told)
+    user, safety = told.text("user"), told.text("safety_identifier")
+    extra = {
+        "text": texts or None,
+        "reasoning": thoughts or None,
+        "safety_identifier": safety,
+    }
+    rest = {**told.rest(), **known(**extra)}
+    return {"format": form, "thinking": thinking, "user": user or safety, "extra": rest}
 
 
-def _call(told: Members, kind: str) -> ToolCall:
-    words = told.text(_CALLS[kind]) or ""
-    custom = kind.startswith("custom")
-    return ToolCall(told.needed("call_id"), told.needed("name"), words, custom, told.text("id"))
+def _format(told: Members) -> tuple[Format | None, dict[str, JSON]]:
+    """``text.format``, and what else stands in ``text``."""
+    value = members(told.take("text"))
+    form, rest = members(value.get("format")), without(value, "format")
+    if not form:
+        return None, rest
+    about = Members.of(form, "text.format")
+    kind, name, schema = about.needed("type"), about.text("name"), about.take("schema")
+    return Format(kind, name, schema, about.flag("strict"), about.text("description")), rest
 
 
-def _result(told: Members, kind: str) -> ToolResult:
-    found, output = told.needed("call_id"), told.take("output")
-    parts: tuple[Part, ...] = parts_of("" if output is None else output, told.at("output"))
-    kept = tuple(part for part in parts if isinstance(part, Text | Media | Opaque))
-    return ToolResult(found, kept, custom=kind.startswith("custom"))
-
-
-def _thoughts(item: Mapping[str, JSON]) -> Reasoning:
-    """Thoughts; what another provider wants back is taken out of its seal."""
-    said = "".join(text(part.get("text")) for part in objects(item.get("content")))
-    summary = tuple(text(part.get("text")) for part in objects(item.get("summary")))
-    hidden = text_or_none(item.get("encrypted_content"))
-    members = None if hidden is None else unsealed(hidden)
-    if members is None:
-        return Reasoning(said, summary, encrypted=hidden, id=text_or_none(item.get("id")))
-    if "redacted" in members:
-        return Reasoning(encrypted=members["redacted"], redacted=True)
-    return Reasoning(members.get("text", said), summary, signature=members.get("signature"))
-
-
-def _tool(tool: JSON, path: str) -> Tool:
-    told = Members.of(tool, path)
-    kind = told.needed("type")
-    if kind not in ("function", "custom"):
-        return Tool(told.text("name") or kind, kind=kind, dialect=NAME, value=tool)
-    name, described = told.needed("name"), told.text("description")
-    if kind == "custom":
-        return Tool(name, described, kind=kind, dialect=NAME, value=tool)
-    return Tool(name, described, told.take("parameters"), told.flag("strict"))
-
-
-def _tool_choice(choice: JSON) -> ToolChoice | None:
-    if choice is None:
-        return None
-    if choice in ("auto", "none", "required"):
-        return ToolChoice(choice)
-    name = choice.get("name") if isinstance(choice, dict) else None
-    if isinstance(name, str) and choice.get("type") in ("function", "custom"):
-        return ToolChoice("named", name, custom=choice["type"] == "custom")
-    return ToolChoice("own", dialect=NAME, value=choice)
-
-
-def _format(shaped: Members) -> Format | None:
-    if not shaped.has("format"):
-        return None
-    form = shaped.within("format")
-    kind = form.needed("type")
-    if kind != "json_schema":
-        return Format(kind)
-    name, schema, strict = form.text("name"), form.take("schema"), form.flag("strict")
-    return Format(kind, name, schema, strict, form.text("description"))
-
-
-def _thinking(told: Members) -> Thinking | None:
-    if not told.has("reasoning"):
-        return None
-    inner = told.within("reasoning")
-    effort, summary = inner.text("effort"), inner.text("summary")
-    return Thinking(effort=effort, summary=summary) if effort or summary else None
+def _thinking(told: Members) -> tuple[Thinking | None, dict[str, JSON]]:
+    """``reasoning``, and what else stands in it."""
+    about = Members.of(members(told.take("reasoning")), "reasoning")
+    effort, summary = about.text("effort"), about.text("summary")
+    said = Thinking(effort=effort, summary=summary) if effort or summary else None
+    return said, about.rest()
