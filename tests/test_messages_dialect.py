@@ -120,20 +120,17 @@ FOREIGN = (
 )
 
 
-def apart(parts: list[Part]) -> list[Part]:
-    """*parts* of which no refusal follows another: their deltas would be one."""
-    return [
-        part
-        for before, part in zip([None, *parts], parts, strict=False)
-        if not (isinstance(before, Refusal) and isinstance(part, Refusal))
-    ]
+def refused_once(parts: list[Part]) -> list[Part]:
+    """*parts* with one refusal at most: the deltas of two would be those of one."""
+    first = next((part for part in parts if isinstance(part, Refusal)), None)
+    return [part for part in parts if part is first or not isinstance(part, Refusal)]
 
 
 FOREIGN_ANSWERS = st.builds(
     lambda parts, stop, tokens: Answer(
         "chat", "chatcmpl-1", "m", 1, (Choice(tuple(parts), stop),), tokens
     ),
-    st.lists(FOREIGN, max_size=5).map(apart),
+    st.lists(FOREIGN, max_size=5).map(refused_once),
     st.none()
     | st.sampled_from(["stop", "tool_calls", "content_filter", "context", "other"]).map(Stop),
     st.none() | st.builds(Tokens, st.just(9), st.just(4), st.none() | st.just(3)),

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from yallmp.dialects.conversation import Format, Request, Tool, ToolChoice
+from yallmp.dialects.customs import as_function
 from yallmp.dialects.losses import Losses, Written
 from yallmp.dialects.messages_models import traits_of
 from yallmp.dialects.messages_parts import is_plain
@@ -23,7 +24,7 @@ from yallmp.dialects.messages_words import coded_name, rest_of
 from yallmp.dialects.naming import named
 
 Body = dict[str, Any]
-#: So long an answer may be where the client does not say; every model since Claude 3.7 can.
+#: So long an answer may be where the client does not say, if the model can.
 MAX_TOKENS = 32_000
 #: What stands for ``json_object``, which the API does not have.
 ONLY_JSON = "Answer with one JSON object and nothing else: no other words, no code fence."
@@ -32,7 +33,6 @@ _ADDED = frozenset(
     ("cache_control", "container", "context_management", "inference_geo", "mcp_servers", "speed")
 )
 _TIERS = {"auto": "auto", "default": "standard_only"}
-_ANY_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
 def body_of(request: Request) -> Written:
@@ -72,7 +72,9 @@ class _Writing:
 
     def _max_tokens(self) -> int:
         told = self.request.max_tokens
-        return MAX_TOKENS if told is None else told
+        if told is not None:
+            return told
+        return min(MAX_TOKENS, traits_of(self.request.model).longest)
 
     def _only_json(self) -> list[Body]:
         told = self.request.format
@@ -93,6 +95,7 @@ class _Writing:
     def _tool(self, tool: Tool) -> Body | None:
         if tool.kind not in ("function", "custom"):
             return self._provided(tool)
+        tool = as_function(tool) if tool.kind == "custom" else tool
         written: Body = {"name": coded_name(tool.name)}
         if tool.description is not None:
             written["description"] = tool.description
@@ -115,10 +118,6 @@ class _Writing:
         return None
 
     def _schema(self, tool: Tool) -> Any:
-        if tool.kind == "custom":
-            if isinstance(tool.value, dict) and tool.value.get("format"):
-                self.losses.note("tools[].format")
-            return _ANY_TEXT
         if self.request.dialect == "messages":
             return tool.schema
         schema = tool.schema if isinstance(tool.schema, dict) else {}

@@ -25,6 +25,7 @@ class Traits:
         budget (from Claude 4.6 on).
     :ivar samples: ``temperature``, ``top_p``, ``top_k`` and budgets (up to Claude 4.6).
     :ivar both: ``temperature`` and ``top_p`` at once (before Claude 4.1).
+    :ivar longest: how many tokens an answer may have at most, thoughts included.
     :ivar prompted_midway: messages of the role ``system`` (from Claude 4.8 on).
     """
 
@@ -32,6 +33,7 @@ class Traits:
     samples: bool = True
     both: bool = True
     prompted_midway: bool = False
+    longest: int = 64_000
 
 
 def traits_of(model: str) -> Traits:
@@ -45,4 +47,11 @@ def traits_of(model: str) -> Traits:
         samples=version < (4, 7),
         both=version < (4, 1),
         prompted_midway=version >= (4, 8),
+        longest=_longest(version, "opus" in model),
     )
+
+
+def _longest(version: tuple[int, int], opus: bool) -> int:
+    if version < (3, 7):
+        return 4096 if version < (3, 5) else 8192
+    return 32_000 if opus and version < (4, 5) else 64_000

@@ -114,7 +114,8 @@ class Parts:
         elif part.signature:
             block = {"type": "thinking", "thinking": part.text, "signature": part.signature}
         else:
-            return self._lost(path)
+            shown = self.dialect == "chat" and not part.encrypted
+            return self._lost("messages[].reasoning_content" if shown else path)
         return self._with(block, None, part.extra, path)
 
     def _call(self, part: ToolCall, path: str) -> Block:

@@ -91,16 +91,13 @@ def _effort(told: Thinking, traits: Traits) -> str | None:
 
 
 def _budget(body: Body, told: Thinking, request: Request, losses: Losses) -> None:
-    budget = told.budget or BUDGETS.get(told.effort or "medium", BUDGETS["medium"])
-    if request.max_tokens is None:
-        body["max_tokens"] += budget
-    else:
-        budget = min(budget, request.max_tokens // 2)
+    wanted = told.budget or BUDGETS.get(told.effort or "medium", BUDGETS["medium"])
+    room = request.max_tokens or min(body["max_tokens"] + wanted, traits_of(request.model).longest)
+    budget = min(wanted, room // 2)
     if budget < LEAST or goes_on(body["messages"]):
         _give_up(told, request, losses)
-        if request.max_tokens is None:
-            body["max_tokens"] -= budget
         return
+    body["max_tokens"] = room
     if told.budget is not None and budget != told.budget:
         losses.note(named(request.dialect, "budget"))
     body["thinking"] = {"type": "enabled", "budget_tokens": budget}

@@ -6,9 +6,10 @@ user; the results of tools come first in their user's message; no message is emp
 that is to be gone on with does not end with blanks.  So neighbours of a role become one message,
 and where the user does not begin, one word is put before.
 
-System prompts that lead go to ``system``.  Later ones stay where they are for models that take
-them there, else they are put behind the leading ones, as in the provider's own compatibility with
-OpenAI's SDK.
+System prompts that lead go to ``system``.  Later ones stand among the messages for models that take
+them there, behind what the user says next, for they must follow a user and nobody but the assistant
+may follow them.  For all other models they are put behind the leading ones, as in the provider's
+own compatibility with OpenAI's SDK.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from yallmp.dialects.naming import named
 #: What the user is made to say where the assistant would begin.
 FIRST_WORD = "Begin."
 _SYSTEM = ("system", "developer")
-_ROLES = {"tool": "user", "developer": "system"}
 
 
 @define
@@ -56,20 +56,55 @@ class Conversation:
     messages: list[Message]
 
 
+@define
+class _Gathering:
+    """
+    Puts turns in order.
+
+    :ivar later: what the system says that has to wait until the user has spoken.
+    """
+
+    system: list[Block] = field(factory=list)
+    messages: list[Message] = field(factory=list)
+    later: list[Block] = field(factory=list)
+
+    def prompt(self, blocks: list[Block], may_wait: bool) -> None:
+        """The system says *blocks*."""
+        if may_wait and self.messages:
+            self.later += blocks
+        else:
+            self.system += blocks
+
+    def say(self, role: str, blocks: list[Block]) -> None:
+        """Somebody else says *blocks*."""
+        if role == "assistant":
+            self.prompted()
+        if blocks:
+            _add(self.messages, role, blocks)
+
+    def prompted(self) -> None:
+        """What waited stands here, if it may."""
+        later, self.later = self.later, []
+        if later and self.messages[-1].role == "user":
+            self.messages.append(Message("system", later))
+        else:
+            self.system += later
+
+
 def conversation_of(request: Request, losses: Losses) -> Conversation:
     """The turns of *request*; what has no place is noted in *losses*."""
-    parts = Parts(request.dialect, losses)
-    stays = request.dialect == "messages" or traits_of(request.model).prompted_midway
-    system: list[Block] = []
-    messages: list[Message] = []
+    parts, own = Parts(request.dialect, losses), request.dialect == "messages"
+    may_wait = traits_of(request.model).prompted_midway
+    said = _Gathering()
     for turn in request.turns:
         _note(turn, request.dialect, losses)
         blocks = list(parts.blocks(turn))
-        if turn.role in _SYSTEM and not (stays and messages and not turn.place):
-            system += blocks
-        elif blocks:
-            _add(messages, _ROLES.get(turn.role, turn.role), blocks)
-    return Conversation(*_begun(system, _ended(messages), request.dialect == "messages"))
+        if turn.role in _SYSTEM and (turn.place or not own):
+            said.prompt(blocks, may_wait and not turn.place)
+        else:
+            said.say("user" if turn.role == "tool" else turn.role, blocks)
+    said.prompted()
+    return Conversation(*_begun(said.system, _ended(said.messages), own))
 
 
 def _note(turn: Turn, dialect: str, losses: Losses) -> None:
