@@ -209,6 +209,19 @@ class RequestTests(SynchronousTestCase):
                          ["agents__spawn", "local_shell"])  # fmt: skip
         self.assertEqual(request.turns[1].parts, (ToolResult("2", (Text("a"),)),))
 
+    def test_a_chat_backend_gets_what_it_can_take(self) -> None:
+        """Developers speak as the system; calls around a message stay together."""
+        call = {"type": "function_call", "name": "f", "arguments": "{}"}
+        request = RESPONSES.request({"model": "m", "input": [
+            {"role": "developer", "content": "d"},
+            {"role": "assistant", "content": "a"}, {**call, "call_id": "1"},
+            {"role": "assistant", "content": "b"}, {**call, "call_id": "2"},
+            {"type": "function_call_output", "call_id": "1", "output": "x"},
+        ]})  # fmt: skip
+        messages = DIALECTS["chat"].body(request).body["messages"]
+        self.assertEqual([each["role"] for each in messages], ["system", "assistant", "tool"])
+        self.assertEqual([each["id"] for each in messages[1]["tool_calls"]], ["1", "2"])
+
     def test_system_blocks_are_instructions(self) -> None:
         """What Messages says beside the conversation is said so here; its caching is lost."""
         turns = (

@@ -4,14 +4,17 @@ Turns, written as messages of chat completions.
 An assistant's message holds its words in one place and its calls in another, so that their order
 among each other is not kept; thoughts go along as ``reasoning_content``.  A tool's message has only
 text: what else a tool gave is put into a message of the user behind it, which says whose it is.
+
+The role ``developer`` is OpenAI's own: a developer of another dialect speaks as the system, which
+every server knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from yallmp.dialects.chat_words import details_of, shown
 from yallmp.dialects.conversation import (
@@ -34,6 +37,19 @@ JSON = Any
 Message = dict[str, JSON]
 
 
+def _joined(turns: Iterable[Turn]) -> list[Turn]:
+    """*turns*, where the model speaks once and not twice: its calls must not be parted."""
+    joined: list[Turn] = []
+    for turn in turns:
+        last = joined[-1] if joined else None
+        if last is not None and turn.role == last.role == "assistant":
+            extra = {**last.extra, **turn.extra}
+            joined[-1] = evolve(last, parts=(*last.parts, *turn.parts), extra=extra)
+        else:
+            joined.append(turn)
+    return joined
+
+
 @frozen
 class Messages:
     """
@@ -51,7 +67,8 @@ class Messages:
 
     def written(self) -> list[Message]:
         """All of them."""
-        return [message for turn in self.request.turns for message in self._turn(turn)]
+        turns = self.request.turns if self._own else _joined(self.request.turns)
+        return [message for turn in turns for message in self._turn(turn)]
 
     def _turn(self, turn: Turn) -> Iterator[Message]:
         results = [part for part in turn.parts if isinstance(part, ToolResult)]
@@ -59,7 +76,8 @@ class Messages:
         others = tuple(part for part in turn.parts if not isinstance(part, ToolResult))
         if not others and (results or not self._own):
             return
-        message: Message = {"role": turn.role, **({"name": turn.name} if turn.name else {})}
+        role = "system" if turn.role == "developer" and not self._own else turn.role
+        message: Message = {"role": role, **({"name": turn.name} if turn.name else {})}
         if turn.role == "assistant":
             message |= self._said(turn, others)
         else:
