@@ -18,7 +18,8 @@ CODES = {
         "invalid_api_key", "invalid_configuration", "invalid_json", "invalid_value",
         "method_not_allowed", "missing_parameter", "model_not_allowed", "model_not_found",
         "not_found", "rate_limit_exceeded", "request_header_fields_too_large",
-        "request_timeout", "request_too_large", "unsupported_media_type", "uri_too_long",
+        "request_timeout", "request_too_large", "unsupported_media_type", "unsupported_parameter",
+        "uri_too_long",
     ),
     "server_error": ("internal_error", "loop_detected", "proxy_overloaded"),
     "upstream_error": (
